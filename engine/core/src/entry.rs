@@ -1,0 +1,297 @@
+//! What readers get back: accounts, transactions and statement entries, as plain values with every field named.
+//!
+//! These are copies for the edges of the system. The bytes of the log are in `frame.rs`.
+
+use crate::outcome::Outcome;
+use crate::request::{ItemResult, PostingResult, Side};
+
+/// What a row of the log is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum RowKind {
+    /// Two postings, complete in the row.
+    Transfer = 1,
+    /// Any number of postings, in the extension area.
+    Journal = 2,
+    /// An account opening.
+    Open = 3,
+    /// A control record.
+    Control = 4,
+}
+
+impl RowKind {
+    /// The kind of a byte.
+    pub fn from_byte(byte: u8) -> Option<RowKind> {
+        [RowKind::Transfer, RowKind::Journal, RowKind::Open, RowKind::Control].into_iter().find(|k| *k as u8 == byte)
+    }
+
+    /// Its name in output.
+    pub fn name(self) -> &'static str {
+        match self {
+            RowKind::Transfer => "transfer",
+            RowKind::Journal => "journal",
+            RowKind::Open => "open",
+            RowKind::Control => "control",
+        }
+    }
+}
+
+/// Status of an account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(u8)]
+pub enum Status {
+    /// Takes debits and credits.
+    #[default]
+    Open = 0,
+    /// Refuses debits.
+    DebitFrozen = 1,
+    /// Refuses credits.
+    CreditFrozen = 2,
+    /// Refuses both.
+    Frozen = 3,
+    /// Refuses everything.
+    Closed = 4,
+}
+
+impl Status {
+    /// The status of a byte.
+    pub fn from_byte(byte: u8) -> Option<Status> {
+        [Status::Open, Status::DebitFrozen, Status::CreditFrozen, Status::Frozen, Status::Closed]
+            .into_iter()
+            .find(|s| *s as u8 == byte)
+    }
+
+    /// Its name in output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Open => "open",
+            Status::DebitFrozen => "debit-frozen",
+            Status::CreditFrozen => "credit-frozen",
+            Status::Frozen => "frozen",
+            Status::Closed => "closed",
+        }
+    }
+}
+
+/// Category of an account.
+pub const CATEGORIES: [&str; 3] = ["personal", "enterprise", "platform"];
+
+/// An account as a reader sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AccountRecord {
+    /// The tenant.
+    pub institution: u32,
+    /// The account.
+    pub account: u128,
+    /// Asset number.
+    pub asset: u32,
+    /// Subject, 0 = none.
+    pub subject: u32,
+    /// The side that raises its balance.
+    pub normal_side: Side,
+    /// Index into [`CATEGORIES`].
+    pub category: u8,
+    /// Status.
+    pub status: Status,
+    /// Owner, 0 = none.
+    pub owner: u128,
+    /// Floor of available.
+    pub floor: Option<i128>,
+    /// Ceiling of posted plus incoming holds.
+    pub ceiling: Option<i128>,
+    /// Alarm level.
+    pub alarm: Option<i128>,
+    /// Balance on the normal side, minor units.
+    pub posted: i128,
+    /// Reserved by holds, minor units.
+    pub held: i128,
+    /// Number of entries.
+    pub version: u64,
+    /// Sequence number of the row that opened it.
+    pub opened: u64,
+    /// Sequence number of the row with its last entry; `opened` if it has none.
+    pub last_entry: u64,
+    /// Label.
+    pub label: Box<str>,
+}
+
+impl AccountRecord {
+    /// What can be spent down to the floor's zero: posted less held.
+    pub fn available(&self) -> i128 {
+        self.posted - self.held
+    }
+}
+
+/// One posting of a recorded transaction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PostingRecord {
+    /// The account.
+    pub account: u128,
+    /// Minor units.
+    pub amount: u128,
+    /// Asset number.
+    pub asset: u32,
+    /// Debit or credit.
+    pub side: Side,
+    /// Version and balance after; zeros in a refused transaction.
+    pub result: PostingResult,
+    /// Sequence number of the row with the account's previous entry; 0 in a refused transaction.
+    pub previous: u64,
+}
+
+/// A recorded transaction, posted or refused, with all of its fields.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TransactionRecord {
+    /// The tenant.
+    pub institution: u32,
+    /// Who asked.
+    pub principal: u32,
+    /// Transfer or journal.
+    pub kind: RowKind,
+    /// Id.
+    pub id: u128,
+    /// Result as first given.
+    pub result: ItemResult,
+    /// Business reference, 0 = none.
+    pub reference: u128,
+    /// Business code.
+    pub code: u16,
+    /// Days since 1970-01-01.
+    pub accounting_date: u16,
+    /// Days since 1970-01-01, 0 = none.
+    pub value_date: u16,
+    /// The postings in order.
+    pub postings: Vec<PostingRecord>,
+    /// Voucher bytes; empty in a refused transaction, of which only the digest is kept.
+    pub voucher: Vec<u8>,
+    /// Bytes that the voucher had.
+    pub voucher_length: u16,
+    /// BLAKE3 of the voucher; zeros if there is none.
+    pub voucher_digest: [u8; 32],
+}
+
+/// One entry of an account's statement.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StatementEntry {
+    /// Sequence number of the transaction.
+    pub sequence: u64,
+    /// The entry's number on the account.
+    pub version: u64,
+    /// Transfer or journal.
+    pub kind: RowKind,
+    /// Id of the transaction.
+    pub id: u128,
+    /// Debit or credit.
+    pub side: Side,
+    /// Minor units.
+    pub amount: u128,
+    /// Asset number.
+    pub asset: u32,
+    /// Balance after, normal side, minor units.
+    pub balance: i128,
+    /// The account on the other side, 0 if there are several.
+    pub counterparty: u128,
+    /// Sequence number of the row with the account's previous entry (or its opening).
+    pub previous: u64,
+    /// Business reference, 0 = none.
+    pub reference: u128,
+    /// Business code.
+    pub code: u16,
+    /// Who asked.
+    pub principal: u32,
+    /// Nanoseconds since 1970-01-01 UTC.
+    pub booked_at: u64,
+    /// Days since 1970-01-01.
+    pub accounting_date: u16,
+    /// Days since 1970-01-01, 0 = none.
+    pub value_date: u16,
+    /// Voucher bytes.
+    pub voucher: Vec<u8>,
+}
+
+/// Where a statement goes on: the next entry to show, newest first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StatementToken {
+    /// Sequence number of the row that holds the entry.
+    pub sequence: u64,
+    /// The entry's version.
+    pub version: u64,
+}
+
+/// A page of an account's statement, newest first.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StatementPage {
+    /// The account as it is at `position`.
+    pub account: AccountRecord,
+    /// The entries, newest first.
+    pub entries: Vec<StatementEntry>,
+    /// Where the next page begins; none at the account's first entry.
+    pub next: Option<StatementToken>,
+    /// Last sequence number that the answer reflects.
+    pub position: u64,
+}
+
+/// Results of a post request in order, run-length coded: a run's items have one outcome, and consecutive sequence numbers
+/// and times (or none at all).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ResultRun {
+    /// How many items.
+    pub count: u32,
+    /// The result of the first.
+    pub first: ItemResult,
+}
+
+impl ResultRun {
+    /// The result of the `index`-th item of the run.
+    pub fn item(&self, index: u32) -> ItemResult {
+        debug_assert!(index < self.count);
+        let mut result = self.first;
+        if result.sequence != 0 {
+            result.sequence += u64::from(index);
+            result.booked_at += u64::from(index);
+        }
+        result
+    }
+}
+
+/// The answer to a post, open or control request.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PostReply {
+    /// Results in the order of the request.
+    pub runs: Vec<ResultRun>,
+    /// If asked for: version and balance of each posting of each posted transaction, in order.
+    pub postings: Vec<PostingResult>,
+}
+
+impl PostReply {
+    /// Adds the next item's result.
+    pub fn push(&mut self, result: ItemResult) {
+        if let Some(last) = self.runs.last_mut() {
+            let next = ItemResult {
+                sequence: if last.first.sequence == 0 { 0 } else { last.first.sequence + u64::from(last.count) },
+                booked_at: if last.first.sequence == 0 { 0 } else { last.first.booked_at + u64::from(last.count) },
+                ..last.first
+            };
+            if next == result {
+                last.count += 1;
+                return;
+            }
+        }
+        self.runs.push(ResultRun { count: 1, first: result });
+    }
+
+    /// All results in order.
+    pub fn items(&self) -> impl Iterator<Item = ItemResult> + '_ {
+        self.runs.iter().flat_map(|run| (0..run.count).map(|i| run.item(i)))
+    }
+
+    /// How many items.
+    pub fn count(&self) -> usize {
+        self.runs.iter().map(|r| r.count as usize).sum()
+    }
+
+    /// Whether every item was posted.
+    pub fn all_posted(&self) -> bool {
+        self.runs.iter().all(|r| r.first.outcome == Outcome::Posted)
+    }
+}

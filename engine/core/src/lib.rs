@@ -1,0 +1,21 @@
+//! florin-core: the rules of the ledger, and nothing else.
+//!
+//! It decides which transactions post, in which order, with which versions and balances. It never reads a clock, a file
+//! or a socket, starts no thread, and knows no actor: events come in as arguments, effects go out as values. What always
+//! holds: the outcome of every transaction is the one a serial run in sequence order would give.
+#![forbid(unsafe_code)]
+
+pub mod account;
+pub mod asset;
+pub mod coordinator;
+pub mod decide;
+pub mod dedup;
+pub mod entry;
+pub mod frame;
+pub mod limits;
+pub mod outcome;
+pub mod replay;
+pub mod request;
+pub mod round;
+pub mod shard;
+pub mod state_hash;
