@@ -5,17 +5,18 @@
 //! holds: the outcome of every transaction is the one a serial run in sequence order would give.
 #![forbid(unsafe_code)]
 
-pub mod account;
 pub mod asset;
+pub mod entry;
+pub mod limits;
+pub mod outcome;
+pub mod request;
+
+pub mod account;
 pub mod coordinator;
 pub mod decide;
 pub mod dedup;
-pub mod entry;
 pub mod frame;
-pub mod limits;
-pub mod outcome;
 pub mod replay;
-pub mod request;
 pub mod round;
 pub mod shard;
 pub mod state_hash;

@@ -419,10 +419,7 @@ impl PostRequest {
                     return Err(Outcome::SideUnknown);
                 }
                 let header = self.journal(index);
-                if header.flags.get() != 0
-                    || header.reserved != [0; 22]
-                    || rows.iter().any(|r| r.reserved != [0; 11])
-                {
+                if header.flags.get() != 0 || header.reserved != [0; 22] || rows.iter().any(|r| r.reserved != [0; 11]) {
                     return Err(Outcome::ReservedNotZero);
                 }
             }
@@ -650,4 +647,3 @@ impl Field {
         Field::ALL.iter().find(|(f, _)| *f as u16 == number).map(|(_, n)| *n)
     }
 }
-

@@ -1,0 +1,147 @@
+//! What the rest of the process sees of the engine: commands in, replies out, and nothing about actors.
+//!
+//! A reply is handed over only once everything that it reflects is durable.
+
+use florin_core::asset::Asset;
+use florin_core::entry::{AccountRecord, PostReply, StatementPage, StatementToken, TransactionRecord};
+use florin_core::request::{ControlRequest, OpenRequest, PostRequest};
+use serde::Serialize;
+
+/// Most account ids in one look-up.
+pub const LOOK_UP_ACCOUNTS_MAX: usize = 8_190;
+/// Most accounts on one page of a listing.
+pub const LIST_ACCOUNTS_MAX: u32 = 4_000;
+/// Most transaction ids in one look-up.
+pub const LOOK_UP_TRANSACTIONS_MAX: usize = 1_000;
+/// Most entries on one page of a statement.
+pub const STATEMENT_ENTRIES_MAX: u32 = 1_000;
+
+/// Called when the answer may leave the process. Runs on an engine thread: it must not block.
+pub type OnReply = Box<dyn FnOnce(Reply) + Send>;
+
+/// What can be asked of the engine.
+#[derive(Debug)]
+pub enum Command {
+    /// Post transactions.
+    Post {
+        /// The transactions.
+        request: PostRequest,
+        /// Whether version and balance after of each posting are wanted.
+        want_postings: bool,
+    },
+    /// Open accounts.
+    Open(OpenRequest),
+    /// Apply a control record.
+    Control(ControlRequest),
+    /// Accounts by id, at most [`LOOK_UP_ACCOUNTS_MAX`].
+    LookUpAccounts {
+        /// The tenant.
+        institution: u32,
+        /// The accounts.
+        ids: Vec<u128>,
+    },
+    /// Accounts in the order of their opening.
+    ListAccounts {
+        /// The tenant.
+        institution: u32,
+        /// `opened` of the last account seen, 0 to begin.
+        after: u64,
+        /// At most this many, up to [`LIST_ACCOUNTS_MAX`].
+        limit: u32,
+    },
+    /// Transactions by id, at most [`LOOK_UP_TRANSACTIONS_MAX`].
+    LookUpTransactions {
+        /// The tenant.
+        institution: u32,
+        /// The ids.
+        ids: Vec<u128>,
+    },
+    /// A page of an account's statement, newest first.
+    Statement {
+        /// The tenant.
+        institution: u32,
+        /// The account.
+        account: u128,
+        /// Where to go on; none = at the newest entry.
+        from: Option<StatementToken>,
+        /// At most this many entries, up to [`STATEMENT_ENTRIES_MAX`].
+        limit: u32,
+    },
+    /// The registered assets.
+    Assets,
+    /// Figures about the engine.
+    Stats,
+}
+
+/// The answers.
+#[derive(Debug)]
+pub enum Reply {
+    /// To `Post`, `Open` and `Control`.
+    Posted(PostReply),
+    /// To `LookUpAccounts`, in the order asked.
+    Accounts {
+        /// The accounts, or none where there is no such account.
+        accounts: Vec<Option<AccountRecord>>,
+        /// Last sequence number that the answer reflects.
+        position: u64,
+    },
+    /// To `ListAccounts`.
+    AccountPage {
+        /// The accounts; fewer than asked for = no more.
+        accounts: Vec<AccountRecord>,
+        /// Last sequence number that the answer reflects.
+        position: u64,
+    },
+    /// To `LookUpTransactions`, in the order asked.
+    Transactions {
+        /// The transactions, or none where the id is not known.
+        transactions: Vec<Option<TransactionRecord>>,
+        /// Last sequence number that the answer reflects.
+        position: u64,
+    },
+    /// To `Statement`; none = no such account.
+    Statement(Option<Box<StatementPage>>),
+    /// To `Assets`.
+    Assets(Vec<Asset>),
+    /// To `Stats`.
+    Stats(Box<EngineStats>),
+    /// History could not be read: file and offset.
+    Failed(String),
+}
+
+/// Figures about the engine since it started. Times are microseconds.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct EngineStats {
+    /// Shards.
+    pub shards: usize,
+    /// Accounts.
+    pub accounts: u64,
+    /// Ids in memory.
+    pub ids: u64,
+    /// Last sequence number given out.
+    pub sequence: u64,
+    /// Last frame decided.
+    pub frame_decided: u64,
+    /// Last frame durable.
+    pub frame_durable: u64,
+    /// Rounds since the start.
+    pub rounds: u64,
+    /// Transactions posted since the start.
+    pub posted: u64,
+    /// Transactions refused and recorded since the start.
+    pub refused: u64,
+    /// Repeats answered since the start.
+    pub repeats: u64,
+    /// Votes since the start; with one shard there are none.
+    pub votes: u64,
+    /// Votes that were in doubt.
+    pub votes_maybe: u64,
+    /// Groups written since the start.
+    pub groups: u64,
+    /// Bytes written to the log since the start.
+    pub log_bytes: u64,
+    /// How the log is written: `direct` or `buffered`.
+    pub io: String,
+    /// From closing a round to its reply, percentiles 50, 99, 99.9 and the maximum.
+    pub round_us: [u64; 4],
+}
