@@ -1,3 +1,17 @@
 //! florin-engine: actix actors around the core, recovery, and the handle that others call.
+//!
+//! Nothing here decides about money: the core does. What always holds: an answer is handed over only once the frame that it
+//! reflects is durable.
+#![forbid(unsafe_code)]
 
-pub mod handle;
+mod clock;
+mod coordinator_actor;
+mod handle;
+mod history;
+mod shard_actor;
+mod start;
+mod verify;
+
+pub use handle::*;
+pub use start::{Engine, EngineOptions, Placement, StartError, StartReport, Started, abort_on_panic, start, view};
+pub use verify::{VerifyError, VerifyReport, verify};

@@ -49,6 +49,16 @@ impl Default for RoundLimits {
     }
 }
 
+impl RoundLimits {
+    fn check(&self) {
+        assert!((1..=OPEN_ROUNDS_MAX).contains(&self.open_rounds));
+        assert!((1..=ROUND_TRANSACTIONS_MAX).contains(&self.transactions));
+        assert!((POSTINGS_MAX..=ROUND_POSTINGS_MAX).contains(&self.postings));
+        let largest = LOG_ROW_BYTES + POSTINGS_MAX * POSTING_RECORD_BYTES + VOUCHER_RECORD_BYTES + VOUCHER_BYTES_MAX;
+        assert!(self.frame_bytes >= largest.max(LOG_ROW_BYTES + CONTROL_BYTES_MAX), "any one item fits a frame");
+    }
+}
+
 /// Names a request from its submission to its answer. Chosen by the caller, used once.
 pub type Ticket = u64;
 
@@ -236,11 +246,7 @@ impl Coordinator {
     /// A coordinator of an empty ledger. The seed should be random.
     pub fn new(shards: usize, limits: RoundLimits, seed: u64) -> Coordinator {
         assert!((1..=SHARDS_MAX).contains(&shards));
-        assert!((1..=OPEN_ROUNDS_MAX).contains(&limits.open_rounds));
-        assert!(limits.transactions >= 1 && limits.transactions <= ROUND_TRANSACTIONS_MAX);
-        assert!(limits.postings >= POSTINGS_MAX && limits.postings <= ROUND_POSTINGS_MAX);
-        let largest = LOG_ROW_BYTES + POSTINGS_MAX * POSTING_RECORD_BYTES + VOUCHER_RECORD_BYTES + VOUCHER_BYTES_MAX;
-        assert!(limits.frame_bytes >= largest.max(LOG_ROW_BYTES + CONTROL_BYTES_MAX));
+        limits.check();
         Coordinator {
             shards,
             limits,
@@ -275,6 +281,12 @@ impl Coordinator {
             Request::Read => {}
         }
         self.waiting.push_back(Waiting { ticket, request, taken: 0 });
+    }
+
+    /// Changes the bounds of the rounds to come.
+    pub fn set_round_limits(&mut self, limits: RoundLimits) {
+        limits.check();
+        self.limits = limits;
     }
 
     /// Items waiting for a round; openings and control records count as one.

@@ -12,6 +12,7 @@ pub mod outcome;
 pub mod request;
 
 pub mod account;
+pub mod compare;
 pub mod coordinator;
 pub mod decide;
 pub mod dedup;

@@ -5,7 +5,7 @@
 
 use crate::account::AccountKey;
 use crate::asset::ControlRecord;
-use crate::coordinator::Coordinator;
+use crate::coordinator::{Coordinator, RoundLimits};
 use crate::entry::{PostingRecord, RowKind};
 use crate::frame::{FrameView, Record, RowError};
 use crate::outcome::Outcome;
@@ -39,6 +39,14 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// An empty ledger. The seed should be random.
+    pub fn new(shards: usize, limits: RoundLimits, seed: u64) -> Ledger {
+        Ledger {
+            coordinator: Coordinator::new(shards, limits, seed),
+            shards: (0..shards).map(|index| Shard::new(index as u8, shards, seed)).collect(),
+        }
+    }
+
     /// Applies a recorded frame.
     pub fn apply_frame(&mut self, frame: &FrameView<'_>) -> Result<(), ReplayError> {
         let head = frame.head();

@@ -1,0 +1,228 @@
+//! The start of an engine: lock, recovery, actors. The same path after a crash and after a clean shutdown.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use actix::prelude::*;
+use florin_core::coordinator::RoundLimits;
+use florin_core::frame::{DraftHead, FrameView};
+use florin_core::limits::SHARDS_MAX;
+use florin_core::replay::{Ledger, ReplayError};
+use florin_core::state_hash::state_hash;
+use florin_wal::{DataLock, Frame, IoMode, LockError, LogFailure, LogOptions, RecoverError, RecoveryReport};
+use tokio::sync::oneshot;
+
+use crate::clock::{Clock, distrust, wall_ns};
+use crate::coordinator_actor::{CoordinatorActor, Durable, Stop, Submit};
+use crate::handle::{Command, OnReply, Reply};
+use crate::history::History;
+use crate::shard_actor::ShardActor;
+
+/// Frames that may be at the writer at a time, with one to spare.
+const WRITER_BUFFERS: usize = 4;
+
+/// Where the shards run. The coordinator runs where [`start`] is called.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Placement {
+    /// On the coordinator's Arbiter: best with few cores, as a message there costs under a microsecond.
+    #[default]
+    Together,
+    /// Each on an Arbiter, that is a thread, of its own.
+    Apart,
+}
+
+/// How to run an engine.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// The data directory.
+    pub data: PathBuf,
+    /// How many shards, 1 to 64.
+    pub shards: usize,
+    /// Where they run.
+    pub placement: Placement,
+    /// How the log is written.
+    pub io: IoMode,
+    /// Bounds of a round.
+    pub round: RoundLimits,
+    /// Serve although the machine's clock is not believed.
+    pub accept_clock: bool,
+    /// Compute the state hash at the start (sorts all accounts).
+    pub state_hash: bool,
+}
+
+impl EngineOptions {
+    /// One shard, together with the coordinator, on a data directory.
+    pub fn new(data: impl Into<PathBuf>) -> EngineOptions {
+        EngineOptions {
+            data: data.into(),
+            shards: 1,
+            placement: Placement::Together,
+            io: IoMode::Auto,
+            round: RoundLimits::default(),
+            accept_clock: false,
+            state_hash: false,
+        }
+    }
+}
+
+/// Why an engine did not start. Nothing was served.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another process has the ledger, or there is none.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The log cannot be recovered.
+    #[error(transparent)]
+    Recover(#[from] RecoverError<ReplayError>),
+    /// The log cannot be written.
+    #[error(transparent)]
+    Log(#[from] florin_wal::StartError),
+    /// The machine's clock is not believed.
+    #[error("{0}; set the clock, or start with --accept-clock if it is right")]
+    Clock(String),
+    /// An option is out of range.
+    #[error("{0}")]
+    Option(String),
+    /// The system refused something.
+    #[error("{what}: {source}")]
+    System {
+        /// What.
+        what: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// What a start found.
+#[derive(Clone, Debug)]
+pub struct StartReport {
+    /// What recovery found in the log.
+    pub log: RecoveryReport,
+    /// Accounts.
+    pub accounts: usize,
+    /// Ids in memory.
+    pub ids: usize,
+    /// Seconds that recovery took.
+    pub seconds: f64,
+    /// BLAKE3 of the state, if asked for.
+    pub state_hash: Option<[u8; 32]>,
+}
+
+/// An engine that runs.
+pub struct Started {
+    /// Its handle.
+    pub engine: Engine,
+    /// What recovery found.
+    pub report: StartReport,
+}
+
+/// The handle of an engine: cheap to clone, usable from any thread.
+#[derive(Clone)]
+pub struct Engine {
+    coordinator: Addr<CoordinatorActor>,
+}
+
+impl Engine {
+    /// Asks. Requests of one caller are sequenced in the order of its calls. Callers bound what they have in flight: the
+    /// engine queues all that it is given.
+    pub fn submit(&self, command: Command, on_reply: OnReply) {
+        self.coordinator.do_send(Submit { command, on_reply });
+    }
+
+    /// Asks and waits for the answer.
+    pub async fn call(&self, command: Command) -> Reply {
+        let (tell, told) = oneshot::channel();
+        // The caller may have gone meanwhile; then nobody needs the answer.
+        self.submit(command, Box::new(move |reply| drop(tell.send(reply))));
+        told.await.unwrap_or_else(|_| Reply::Failed("the engine has stopped".into()))
+    }
+
+    /// Finishes what is under way, refuses what comes, seals the log.
+    pub async fn stop(&self) -> Result<(), LogFailure> {
+        let (tell, told) = oneshot::channel();
+        self.coordinator.do_send(Stop(tell));
+        told.await.unwrap_or(Ok(()))
+    }
+}
+
+/// Makes every panic end the process: an Arbiter that dies alone would leave the others waiting for it.
+pub fn abort_on_panic() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        print(info);
+        eprintln!("florin: a bug was met; the process ends so that recovery can go on from the log");
+        std::process::abort();
+    }));
+}
+
+/// Views a frame of the log as the core does.
+pub fn view<'a>(frame: &Frame<'a>) -> Result<FrameView<'a>, ReplayError> {
+    let head = DraftHead {
+        number: frame.head.number,
+        first_sequence: frame.head.first_sequence,
+        count: frame.head.count,
+        time: frame.head.time_ns,
+    };
+    Ok(FrameView::new(head, frame.payload, frame.vouchers)?)
+}
+
+/// Recovers a ledger and starts its actors. Must be called on an actix Arbiter (or within `actix_rt::System`).
+pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
+    if !(1..=SHARDS_MAX).contains(&options.shards) {
+        return Err(StartError::Option(format!("{} shards asked for; it must be 1 to {SHARDS_MAX}", options.shards)));
+    }
+    let begun = Instant::now();
+    let lock = DataLock::acquire(&options.data)?;
+    let seed = random_seed()?;
+    let mut ledger = Ledger::new(options.shards, options.round, seed);
+    let log_options = LogOptions { io: options.io, buffers: WRITER_BUFFERS, ..LogOptions::default() };
+    let recovered = florin_wal::recover(&options.data, lock, log_options, &mut |frame: Frame<'_>| {
+        ledger.apply_frame(&view(&frame)?)
+    })?;
+    if let Some(why) = distrust(wall_ns(), ledger.coordinator.last_booked_at()).filter(|_| !options.accept_clock) {
+        return Err(StartError::Clock(why));
+    }
+    let frame_bytes = options.round.frame_bytes.min(recovered.frame_bytes_max());
+    ledger.coordinator.set_round_limits(RoundLimits { frame_bytes, ..options.round });
+    let report = StartReport {
+        log: recovered.report().clone(),
+        accounts: ledger.shards.iter().map(|s| s.account_count()).sum(),
+        ids: ledger.coordinator.ids(),
+        seconds: begun.elapsed().as_secs_f64(),
+        state_hash: options.state_hash.then(|| state_hash(&ledger)),
+    };
+    let io = format!("{:?}", report.log.io.mode).to_lowercase();
+    // The writer's thread tells the coordinator, whose address exists only once it is made; it is made with the writer.
+    let (address, addressed) = std::sync::mpsc::sync_channel::<Addr<CoordinatorActor>>(1);
+    let coordinator = std::sync::OnceLock::new();
+    let on_durable = move |frame: u64| {
+        let coordinator =
+            coordinator.get_or_init(|| addressed.recv().expect("the engine starts before the first frame"));
+        coordinator.do_send(Durable(frame));
+    };
+    let on_failure = |failure: LogFailure| {
+        eprintln!("florin: {failure}");
+        eprintln!("florin: nothing more is acknowledged; the process ends. Mend the cause and start it again");
+        std::process::abort();
+    };
+    let (writer, reader) = recovered.start(Box::new(on_durable), Box::new(on_failure))?;
+    let history = History::start(reader).map_err(|source| StartError::System { what: "history thread", source })?;
+    let shards = ledger.shards.into_iter().map(|shard| place(ShardActor::new(shard), options.placement)).collect();
+    let actor = CoordinatorActor::new(ledger.coordinator, shards, writer, history, Clock::start(), io);
+    let coordinator = actor.start();
+    address.send(coordinator.clone()).expect("the writer's thread waits for the first frame");
+    Ok(Started { engine: Engine { coordinator }, report })
+}
+
+fn place(actor: ShardActor, placement: Placement) -> Addr<ShardActor> {
+    match placement {
+        Placement::Together => actor.start(),
+        Placement::Apart => ShardActor::start_in_arbiter(&Arbiter::new().handle(), |_| actor),
+    }
+}
+
+fn random_seed() -> Result<u64, StartError> {
+    use std::hash::{BuildHasher, Hasher};
+    // The standard library seeds its hash maps from the system's random source.
+    Ok(std::collections::hash_map::RandomState::new().build_hasher().finish())
+}

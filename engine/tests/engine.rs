@@ -1,0 +1,193 @@
+//! The engine through its handle: what is answered is there after a restart, with any number of shards.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use florin_core::asset::{Asset, ControlRecord};
+use florin_core::entry::{PostReply, StatementPage};
+use florin_core::outcome::Outcome;
+use florin_core::request::*;
+use florin_engine::{Command, Engine, EngineOptions, Placement, Reply, Started, abort_on_panic, start, verify};
+use florin_wal::{LedgerOptions, create_ledger};
+use zerocopy::IntoBytes;
+
+const INSTITUTION: u32 = 1;
+const EUR: u32 = 978;
+
+fn run<F: Future>(future: F) -> F::Output {
+    abort_on_panic();
+    actix_rt::System::new().block_on(future)
+}
+
+fn new_ledger(data: &Path) {
+    create_ledger(data, &LedgerOptions { segment_bytes: 1 << 20, created_unix_ns: 0 }).expect("a new ledger");
+}
+
+async fn started(data: &Path, shards: usize) -> Started {
+    let placement = if shards == 3 { Placement::Apart } else { Placement::Together };
+    start(EngineOptions { shards, placement, state_hash: true, ..EngineOptions::new(data) }).await.expect("a start")
+}
+
+fn posted(reply: Reply) -> PostReply {
+    match reply {
+        Reply::Posted(reply) => reply,
+        other => panic!("expected results, got {other:?}"),
+    }
+}
+
+async fn register(engine: &Engine, id: u128) -> ItemResult {
+    let record = ControlRecord::register(&Asset { number: EUR, code: "EUR".into(), scale: 2 }).canonical();
+    let request = ControlRequest { institution: INSTITUTION, principal: 0, id, record: record.into() };
+    posted(engine.call(Command::Control(request)).await).items().next().expect("one result")
+}
+
+async fn open(engine: &Engine, accounts: &[(u128, Option<i128>)]) -> PostReply {
+    let mut payload = Vec::new();
+    for &(account, floor) in accounts {
+        let mut label = [0; 64];
+        label[..4].copy_from_slice(b"test");
+        let row = AccountRow {
+            account: account.into(),
+            owner: 0.into(),
+            floor: floor.unwrap_or(0).into(),
+            ceiling: 0.into(),
+            alarm: 0.into(),
+            asset: EUR.into(),
+            subject: 0.into(),
+            normal_side: 1,
+            category: 0,
+            limit_flags: if floor.is_some() { HAS_FLOOR } else { 0 },
+            label_length: 4,
+            reserved: [0; 36],
+            label,
+        };
+        payload.extend_from_slice(row.as_bytes());
+    }
+    let request = OpenRequest::parse(INSTITUTION, 0, accounts.len() as u32, payload.into()).expect("rows");
+    posted(engine.call(Command::Open(request)).await)
+}
+
+fn transfer(id: u128, debit: u128, credit: u128, amount: u128) -> TransferRow {
+    TransferRow {
+        id: id.into(),
+        debit: debit.into(),
+        credit: credit.into(),
+        amount: amount.into(),
+        reference: (id + 1).into(),
+        asset: EUR.into(),
+        code: 7.into(),
+        flags: 0.into(),
+        value_date: 20_000.into(),
+        voucher_length: 5.into(),
+        reserved: [0; 36],
+    }
+}
+
+/// The second leaves 300 on account 11, so the third is one too many.
+fn three_transfers() -> [TransferRow; 3] {
+    [transfer(100, 10, 11, 500), transfer(101, 11, 12, 200), transfer(102, 11, 12, 301)]
+}
+
+async fn post(engine: &Engine, rows: &[TransferRow]) -> PostReply {
+    let mut payload = rows.as_bytes().to_vec();
+    rows.iter().for_each(|_| payload.extend_from_slice(b"paper"));
+    let request = PostRequest::parse(INSTITUTION, 0, PostForm::Transfers, rows.len() as u32, Bytes::from(payload));
+    posted(engine.call(Command::Post { request: request.expect("rows"), want_postings: true }).await)
+}
+
+async fn statement(engine: &Engine, account: u128, limit: u32) -> StatementPage {
+    let command = Command::Statement { institution: INSTITUTION, account, from: None, limit };
+    match engine.call(command).await {
+        Reply::Statement(Some(page)) => *page,
+        other => panic!("expected a statement, got {other:?}"),
+    }
+}
+
+#[test]
+fn what_was_answered_is_there_after_a_restart_with_another_number_of_shards() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("ledger");
+    new_ledger(&data);
+    let first = run(async {
+        let Started { engine, .. } = started(&data, 1).await;
+        assert_eq!(register(&engine, 1).await.outcome, Outcome::Posted);
+        assert!(open(&engine, &[(10, None), (11, Some(0)), (12, Some(0))]).await.all_posted());
+        let reply = post(&engine, &three_transfers()).await;
+        let outcomes: Vec<Outcome> = reply.items().map(|r| r.outcome).collect();
+        assert_eq!(outcomes, [Outcome::Posted, Outcome::Posted, Outcome::BelowFloor]);
+        let balances: Vec<i128> = reply.postings.iter().map(|p| p.balance).collect();
+        assert_eq!(balances, [-500, 500, 300, 200]);
+        engine.stop().await.expect("a clean stop");
+        reply
+    });
+    for shards in [2, 3, 1, 8] {
+        let again = run(async {
+            let Started { engine, report } = started(&data, shards).await;
+            assert_eq!((report.accounts, report.ids), (3, 4));
+            let again = post(&engine, &three_transfers()).await;
+            let other = post(&engine, &[transfer(100, 10, 11, 501)]).await.items().next().expect("one result");
+            assert_eq!((other.outcome, other.detail), (Outcome::IdUsedWithOtherFields, Field::Amount as u16));
+            assert!(register(&engine, 1).await.repeat);
+            assert!(open(&engine, &[(11, Some(0))]).await.items().all(|r| r.repeat));
+            let differs = open(&engine, &[(11, None)]).await.items().next().expect("one result");
+            assert_eq!((differs.outcome, differs.detail), (Outcome::AccountExistsWithOtherFields, Field::Floor as u16));
+            let page = statement(&engine, 11, 10).await;
+            assert_eq!(page.account.posted, 300);
+            let entries: Vec<(u64, i128)> = page.entries.iter().map(|e| (e.version, e.balance)).collect();
+            assert_eq!(entries, [(2, 300), (1, 500)]);
+            assert_eq!((page.entries[0].voucher.as_slice(), page.entries[0].counterparty), (&b"paper"[..], 12));
+            engine.stop().await.expect("a clean stop");
+            again
+        });
+        assert!(again.items().all(|r| r.repeat), "every item is a repeat");
+        let same = |a: ItemResult, b: ItemResult| ItemResult { repeat: false, ..a } == b;
+        assert!(again.items().zip(first.items()).all(|(a, b)| same(a, b)), "a repeat gives the original result");
+        assert_eq!(again.postings, first.postings);
+    }
+    let report = verify(&data, &mut |_| ()).expect("the books are good");
+    assert_eq!((report.posted, report.refused, report.entries, report.accounts), (2, 1, 4, 3));
+}
+
+#[test]
+fn requests_of_many_callers_post_through_segment_changes_and_the_hash_is_the_same_for_any_shards() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("ledger");
+    new_ledger(&data);
+    for (turn, shards) in [1usize, 3, 2].into_iter().enumerate() {
+        run(async {
+            let Started { engine, .. } = started(&data, shards).await;
+            register(&engine, 1).await;
+            open(&engine, &[(10, None), (11, Some(0)), (12, Some(0)), (13, Some(0))]).await;
+            let callers = (0..8u128).map(|caller| {
+                let engine = engine.clone();
+                async move {
+                    for request in 0..20u128 {
+                        let base = 1_000 + ((turn as u128 * 8 + caller) * 20 + request) * 100;
+                        let rows: Vec<TransferRow> =
+                            (0..100).map(|i| transfer(base + i, 10 + i % 4, 11 + (i + caller) % 3, 1 + i)).collect();
+                        assert_eq!(post(&engine, &rows).await.count(), 100);
+                    }
+                }
+            });
+            let tasks: Vec<_> = callers.map(actix_rt::spawn).collect();
+            for task in tasks {
+                task.await.expect("a caller");
+            }
+            engine.stop().await.expect("a clean stop");
+        });
+    }
+    let hashes: Vec<_> = [1, 2, 3, 8]
+        .into_iter()
+        .map(|shards| {
+            run(async {
+                let Started { engine, report } = started(&data, shards).await;
+                engine.stop().await.expect("a clean stop");
+                report.state_hash
+            })
+        })
+        .collect();
+    assert!(hashes.windows(2).all(|w| w[0] == w[1]), "one hash for any number of shards");
+    let report = verify(&data, &mut |_| ()).expect("the books are good");
+    assert_eq!(report.posted + report.refused, 3 * 8 * 20 * 100);
+    assert_eq!(Some(report.state_hash), hashes[0]);
+}
