@@ -1,1 +1,10 @@
-//! Placeholder.
+//! florin-tests: the judge of the other crates.
+//!
+//! A reference model of the rules that shares no code with florin-core, random programs, and the rigs that run them
+//! through the real thing and compare: every outcome, version, balance, time and sequence number.
+
+pub mod encode;
+pub mod model;
+pub mod program;
+pub mod rng;
+pub mod sim;

@@ -1,1 +1,63 @@
-//! Placeholder.
+//! The log of a ledger: bytes in, durable bytes out. It knows nothing of money.
+//!
+//! A *frame* is one round of the engine: a head, a payload and a voucher area, chained to the frame before it by a MAC.
+//! A *group* is one write and sync of one disk and carries any number of frames. Segments are files of one size whose
+//! blocks were written before they are used. `docs/format-log.md` gives every byte.
+//!
+//! What always holds:
+//! - at most one group is not yet synced, so a group's `durable_upto` is proof of everything up to that frame;
+//! - a block that holds acknowledged data is never written again;
+//! - after a failed write or sync nothing more is written, synced or acknowledged;
+//! - recovery never drops a frame that anything on the disk says was durable: it refuses to start instead.
+//!
+//! What it never does: read a clock for what it writes (time is an argument), retry a sync, truncate a file.
+
+mod block;
+mod create;
+mod disk;
+mod error;
+mod evidence;
+mod format;
+mod frame;
+mod group;
+mod key;
+mod ledger;
+pub mod limits;
+mod lock;
+mod probe;
+mod reader;
+mod recover;
+mod room;
+mod salted;
+mod segments;
+mod spare;
+mod stats;
+mod storage;
+mod table;
+mod tail;
+mod thread;
+#[cfg(test)]
+mod vectors;
+mod verify;
+mod walk;
+mod watermark;
+mod writer;
+
+pub use create::create_ledger;
+pub use disk::{DiskStorage, IoMode, IoReport, WriteMode};
+pub use error::{
+    CreateError, Damage, KeyError, LockError, LogFailure, ManifestError, Proof, ReadError, RecoverError, StartError,
+};
+pub use frame::{Frame, FrameHead, FramePlace};
+pub use key::{ChainKey, KeyRing};
+pub use ledger::{LedgerId, LedgerManifest, LedgerOptions};
+pub use lock::DataLock;
+pub use probe::{ProbeOptions, ProbeReport, ProbeRow, probe};
+pub use reader::{FrameRef, LogReader};
+pub use recover::{LogOptions, Recovered, recover, recover_on};
+pub use room::Room;
+pub use stats::LogStats;
+pub use storage::{Access, Storage, StorageFile};
+pub use verify::{ScanReport, scan, scan_on};
+pub use walk::{RecoveryReport, TornTail};
+pub use writer::{FrameBuffer, LogWriter};

@@ -22,6 +22,9 @@ use crate::shard::{Ballot, Finished, OpenVote, Opening, Vote};
 /// The one institution that this version serves.
 pub const INSTITUTION: u32 = 1;
 
+/// Ids looked up together, so that their cache misses overlap.
+const TOUCHED_AHEAD: usize = 64;
+
 /// Bounds of a round; smaller ones than the limits make tests meet the edges.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RoundLimits {
@@ -431,6 +434,10 @@ impl Coordinator {
         round.requests.push(request.clone());
         let bytes_per_item = request.payload_bytes() / request.count();
         for item in first_item..request.count() {
+            if (item - first_item).is_multiple_of(TOUCHED_AHEAD) {
+                let ahead = item..request.count().min(item + TOUCHED_AHEAD);
+                self.dedup.touch(request.institution, ahead.map(|at| request.transaction(at).id));
+            }
             if let Err(outcome) = self.admit(request, item, admit) {
                 dispositions.push(Disposition::Refused(outcome));
                 continue;

@@ -1,0 +1,104 @@
+//! How a command reaches a ledger: `--server ADDR` connects, `--data DIR` starts a server on loopback inside this process.
+//!
+//! Either way the command talks through the client library; nothing reaches around it.
+
+use std::future::Future;
+use std::path::PathBuf;
+
+use florin_net::{Client, ClientError, ClientOptions};
+
+use crate::error::{CliError, CliResult, chain};
+use crate::local::{LocalServer, ServeSettings};
+
+/// Where servers listen and clients connect unless told otherwise.
+pub const ADDRESS_DEFAULT: &str = "127.0.0.1:7440";
+
+/// Which ledger a command works on.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Target {
+    /// Work on the ledger in this folder; no server may be running on it
+    #[arg(long, value_name = "DIR", conflicts_with = "server")]
+    pub data: Option<PathBuf>,
+    /// Ask the server at this address [default: 127.0.0.1:7440]
+    #[arg(long, value_name = "ADDR")]
+    pub server: Option<String>,
+}
+
+/// A connection, and the server inside this process that it may need.
+pub struct Session {
+    /// The client.
+    pub client: Client,
+    local: Option<LocalServer>,
+}
+
+impl Target {
+    /// Connects, starting a server first if a folder was given.
+    pub async fn open(&self) -> CliResult<Session> {
+        let (local, address) = match &self.data {
+            None => (None, self.server.clone().unwrap_or_else(|| ADDRESS_DEFAULT.to_string())),
+            Some(data) => {
+                let server = LocalServer::start(ServeSettings::of(data.clone())).await?;
+                let address = server.address().to_string();
+                (Some(server), address)
+            }
+        };
+        let client = connect(&address).await?;
+        Ok(Session { client, local })
+    }
+}
+
+impl Session {
+    /// Ends the connection, and stops the server inside this process so that its log is sealed.
+    pub async fn close(self) -> CliResult<()> {
+        drop(self.client);
+        match self.local {
+            Some(server) => server.stop().await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Connects to a server.
+pub async fn connect(address: &str) -> CliResult<Client> {
+    Client::connect(address, ClientOptions::default()).await.map_err(|error| {
+        CliError::cannot(
+            format!("no connection to {address}: {}", chain(&error)),
+            "start a server (`florin serve --data DIR`), give its address with --server ADDR, or use --data DIR without a server",
+        )
+    })
+}
+
+/// Runs `work` on a session and closes it whatever the result; the work's error comes first.
+pub fn with_session<T, F>(target: &Target, work: impl FnOnce(Client) -> F) -> CliResult<T>
+where
+    F: Future<Output = CliResult<T>>,
+{
+    block_on(async {
+        let session = target.open().await?;
+        let result = work(session.client.clone()).await;
+        let closed = session.close().await;
+        let value = result?;
+        closed?;
+        Ok(value)
+    })
+}
+
+/// Runs a future on this thread.
+pub fn block_on<T>(future: impl Future<Output = CliResult<T>>) -> CliResult<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| CliError::cannot(format!("no runtime: {e}"), "check the limits of this process (ulimit -a)"))?;
+    runtime.block_on(future)
+}
+
+/// A client's error with what to do next.
+pub fn client_error(error: ClientError) -> CliError {
+    let next = match &error {
+        ClientError::Unknown => {
+            "the request may or may not have been applied: repeat it with the same id, which can never apply twice"
+        }
+        _ => "see that the server runs (its own output says why it stopped), then repeat with the same id",
+    };
+    CliError::cannot(chain(&error), next)
+}

@@ -1,0 +1,174 @@
+//! A server inside this process: engine and network on an actix System of their own thread.
+//!
+//! `florin serve` runs the same future on the main thread.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+
+use florin_engine::{EngineOptions, StartError, StartReport};
+use florin_net::{Server, ServerOptions};
+use florin_wal::{IoMode, LockError, RecoverError};
+use tokio::sync::oneshot;
+
+use crate::error::{CliError, CliResult, chain};
+
+/// What a server is started with.
+#[derive(Clone, Debug)]
+pub struct ServeSettings {
+    /// The ledger's folder.
+    pub data: PathBuf,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Actors that own accounts.
+    pub shards: usize,
+    /// How the log is written.
+    pub io: IoMode,
+    /// Whether to serve although the machine's clock is not believed.
+    pub accept_clock: bool,
+}
+
+impl ServeSettings {
+    /// One shard on a free loopback port.
+    pub fn of(data: PathBuf) -> ServeSettings {
+        ServeSettings {
+            data,
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            shards: 1,
+            io: IoMode::Auto,
+            accept_clock: false,
+        }
+    }
+}
+
+/// A running engine with its network.
+pub struct Running {
+    engine: florin_engine::Engine,
+    server: Server,
+    /// What recovery found.
+    pub report: StartReport,
+}
+
+impl Running {
+    /// Recovers the ledger and listens. Must run inside an actix System.
+    pub async fn start(settings: &ServeSettings) -> CliResult<Running> {
+        let options = EngineOptions {
+            shards: settings.shards,
+            io: settings.io,
+            accept_clock: settings.accept_clock,
+            ..EngineOptions::new(&settings.data)
+        };
+        let started = florin_engine::start(options).await.map_err(|e| start_error(&settings.data, &e))?;
+        let options = ServerOptions { listen: settings.listen, ..ServerOptions::default() };
+        match florin_net::serve(settings.listen, started.engine.clone(), options).await {
+            Ok(server) => Ok(Running { engine: started.engine, server, report: started.report }),
+            Err(error) => {
+                let what = format!("cannot listen on {}: {}", settings.listen, chain(&error));
+                let _ = started.engine.stop().await;
+                Err(CliError::cannot(
+                    what,
+                    "use a free loopback port, for example --listen 127.0.0.1:7441 (port 0 takes any free one)",
+                ))
+            }
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    /// Takes no new requests, answers those under way, seals the log.
+    pub async fn stop(self) -> CliResult<()> {
+        self.server.stop().await;
+        self.engine.stop().await.map_err(|error| {
+            CliError::cannot(
+                format!("the engine did not stop cleanly: {}", chain(&error)),
+                "what was acknowledged is in the log; the next start recovers it",
+            )
+        })
+    }
+}
+
+/// A start's error with what to do next; damage is exit code 1.
+fn start_error(data: &Path, error: &StartError) -> CliError {
+    let what = format!("cannot start on {}: {}", data.display(), chain(error));
+    let folder = data.display();
+    match error {
+        StartError::Lock(LockError::Held { .. }) => {
+            CliError::cannot(what, "ask that server instead (--server ADDR), or stop it first")
+        }
+        StartError::Lock(LockError::NoLedger { .. }) | StartError::Recover(RecoverError::Manifest(_)) => {
+            CliError::cannot(what, format!("check the path, or make a ledger there: florin init --data {folder}"))
+        }
+        StartError::Recover(
+            RecoverError::Damaged(_)
+            | RecoverError::Segment { .. }
+            | RecoverError::Frame { .. }
+            | RecoverError::Apply { .. },
+        ) => CliError::disagree(
+            what,
+            "keep the folder as it is and restore it from a backup or another copy; see docs/operations.md, 'Damage'",
+        ),
+        StartError::Lock(LockError::Io { .. }) | StartError::Recover(_) | StartError::Log(_) => CliError::cannot(
+            what,
+            "mend what the message names (disk, space, permissions), then start again; nothing was served",
+        ),
+        StartError::Clock(_) => {
+            CliError::cannot(what, "set the clock; only if it is right: florin serve --accept-clock")
+        }
+        StartError::Option(_) | StartError::System { .. } => CliError::cannot(what, "correct it and start again"),
+    }
+}
+
+/// A server on a thread of this process.
+pub struct LocalServer {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<CliResult<()>>,
+}
+
+impl LocalServer {
+    /// Starts it and waits until it listens.
+    pub async fn start(settings: ServeSettings) -> CliResult<LocalServer> {
+        let (ready, started) = oneshot::channel();
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name("florin-server".to_string())
+            .spawn(move || {
+                actix_rt::System::new().block_on(async move {
+                    match Running::start(&settings).await {
+                        Err(error) => {
+                            let _ = ready.send(Err(error));
+                            Ok(())
+                        }
+                        Ok(running) => {
+                            let _ = ready.send(Ok(running.address()));
+                            // A dropped sender stops the server as well.
+                            let _ = stopped.await;
+                            running.stop().await
+                        }
+                    }
+                })
+            })
+            .map_err(|e| CliError::cannot(format!("no thread: {e}"), "check the limits of this process (ulimit -u)"))?;
+        let lost = || CliError::cannot("the server in this process ended early", "run the command again");
+        let address = started.await.map_err(|_| lost())??;
+        Ok(LocalServer { address, stop, thread })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops it and waits until its log is sealed.
+    pub async fn stop(self) -> CliResult<()> {
+        let _ = self.stop.send(());
+        let joined = tokio::task::spawn_blocking(move || self.thread.join()).await;
+        match joined {
+            Ok(Ok(result)) => result,
+            _ => Err(CliError::cannot("the server in this process did not stop", "run the command again")),
+        }
+    }
+}

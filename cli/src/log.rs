@@ -1,0 +1,252 @@
+//! `florin log`: shows the frames of a log and the rows of one frame. Reads only, needs no server and takes no lock.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use florin_core::frame::Record;
+use florin_core::outcome::Outcome;
+use florin_engine::view;
+use florin_wal::{DataLock, Frame, LockError, RecoverError};
+use serde_json::{Value, json};
+
+use crate::amount::format_count;
+use crate::dates::{format_day, format_instant};
+use crate::error::{CliError, CliResult, EXIT_DISAGREE, EXIT_FINE};
+use crate::ids::show_id;
+use crate::output::{Align, Output, Table};
+use crate::verify::hex;
+
+/// Inspect the frames of a ledger's log
+///
+/// Amounts are in minor units, as the log has them.
+#[derive(Debug, Args)]
+pub struct LogArguments {
+    /// The ledger's folder
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Show this frame with all of its rows
+    #[arg(long, value_name = "N", conflicts_with_all = ["from", "limit"])]
+    frame: Option<u64>,
+    /// Begin at this frame
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    from: u64,
+    /// Show at most this many frames; 0 = all
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: u64,
+}
+
+/// Why the walk over the log ends before its end.
+#[derive(Debug, thiserror::Error)]
+enum Stop {
+    /// Everything asked for was shown.
+    #[error("done")]
+    Done,
+    /// A row cannot be read.
+    #[error("{0}")]
+    Bad(String),
+}
+
+/// Runs the command.
+pub fn run(arguments: &LogArguments, output: Output) -> CliResult {
+    let running = matches!(DataLock::acquire(&arguments.data), Err(LockError::Held { .. }));
+    let (first, last) = match (arguments.frame, arguments.limit) {
+        (Some(frame), _) => (frame, frame),
+        (None, 0) => (arguments.from, u64::MAX),
+        (None, limit) => (arguments.from, arguments.from.saturating_add(limit - 1)),
+    };
+    let mut table = Table::new(&[
+        ("frame", Align::Right),
+        ("sequences", Align::Left),
+        ("rows", Align::Right),
+        ("bytes", Align::Right),
+        ("time (UTC)", Align::Left),
+        ("file", Align::Left),
+        ("offset", Align::Right),
+    ]);
+    let mut shown = 0u64;
+    let scanned = florin_wal::scan(&arguments.data, &mut |frame: Frame<'_>| {
+        if frame.head.number < first {
+            return Ok(());
+        }
+        if frame.head.number > last {
+            return Err(Stop::Done);
+        }
+        shown += 1;
+        match arguments.frame {
+            Some(_) => show_frame(&frame, output)?,
+            None => list_frame(&frame, &mut table, output),
+        }
+        Ok(())
+    });
+    if arguments.frame.is_none() {
+        table.write(&output);
+    }
+    match scanned {
+        Ok(_) if shown == 0 => {
+            Err(CliError::cannot(format!("there is no frame {first}"), "list the frames with `florin log --data DIR`"))
+        }
+        Ok(_) | Err(RecoverError::Apply { error: Stop::Done, .. }) => {
+            if arguments.frame.is_none() && shown == arguments.limit {
+                output.text(format!("more frames: --from {}", last.saturating_add(1)));
+            }
+            Ok(EXIT_FINE)
+        }
+        Err(error) if running => Err(CliError::cannot(
+            error,
+            "a server is writing to this log, so its end moves: stop the server and look again",
+        )),
+        Err(error @ (RecoverError::Manifest(_) | RecoverError::Key(_) | RecoverError::Io { .. })) => {
+            Err(CliError::cannot(error, "check the folder given with --data and its permissions"))
+        }
+        Err(error) => Err(CliError {
+            exit: EXIT_DISAGREE,
+            ..CliError::cannot(error, "run `florin verify --data DIR`; see docs/operations.md, 'Damage'")
+        }),
+    }
+}
+
+fn list_frame(frame: &Frame<'_>, table: &mut Table, output: Output) {
+    let head = &frame.head;
+    if output.json {
+        output.object(&frame_json(frame));
+        return;
+    }
+    table.row(vec![
+        head.number.to_string(),
+        format!("{}-{}", head.first_sequence, head.next_sequence() - 1),
+        format_count(head.count),
+        format_count(head.payload_bytes + head.vouchers_bytes),
+        format_instant(head.time_ns),
+        frame.place.file(),
+        frame.place.offset.to_string(),
+    ]);
+}
+
+fn frame_json(frame: &Frame<'_>) -> Value {
+    let head = &frame.head;
+    json!({
+        "frame": head.number.to_string(),
+        "first_sequence": head.first_sequence.to_string(),
+        "count": head.count,
+        "time_ns": head.time_ns.to_string(),
+        "payload_bytes": head.payload_bytes,
+        "vouchers_bytes": head.vouchers_bytes,
+        "key": head.key_id,
+        "mac": hex(&head.mac),
+        "file": frame.place.file(),
+        "offset": frame.place.offset.to_string(),
+    })
+}
+
+fn show_frame(frame: &Frame<'_>, output: Output) -> Result<(), Stop> {
+    let head = &frame.head;
+    output.object(&frame_json(frame));
+    output.text(format!(
+        "frame {} at {}, {} offset {}, {} rows, {} + {} bytes",
+        head.number,
+        format_instant(head.time_ns),
+        frame.place.file(),
+        frame.place.offset,
+        head.count,
+        head.payload_bytes,
+        head.vouchers_bytes
+    ));
+    output.text(format!("mac {}", hex(&head.mac)));
+    let view = view(frame).map_err(|e| Stop::Bad(e.to_string()))?;
+    for index in 0..head.count {
+        let record = view.record(index).map_err(|e| Stop::Bad(e.to_string()))?;
+        output.object(&record_json(&record));
+        record_lines(&record).into_iter().for_each(|line| output.text(line));
+    }
+    Ok(())
+}
+
+fn record_lines(record: &Record) -> Vec<String> {
+    match record {
+        Record::Transaction(t) => {
+            let value_date =
+                if t.value_date == 0 { String::new() } else { format!(", value date {}", format_day(t.value_date)) };
+            let mut lines = vec![format!(
+                "{}  {} {} {}, code {}{value_date}",
+                t.result.sequence,
+                t.kind.name(),
+                show_id(t.id),
+                t.result.outcome.name(),
+                t.code
+            )];
+            for posting in &t.postings {
+                let after = match t.result.outcome {
+                    Outcome::Posted => {
+                        format!(" -> version {}, balance {}", posting.result.version, posting.result.balance)
+                    }
+                    _ => String::new(),
+                };
+                lines.push(format!(
+                    "    {:<6} {} {}{after}",
+                    posting.side.name(),
+                    show_id(posting.account),
+                    posting.amount
+                ));
+            }
+            if !t.voucher.is_empty() {
+                lines.push(format!(
+                    "    voucher {}",
+                    String::from_utf8_lossy(&t.voucher).replace(char::is_control, " ")
+                ));
+            }
+            lines
+        }
+        Record::Open(open) => vec![format!(
+            "{}  open {} '{}', asset {}",
+            open.sequence,
+            show_id(open.row.account.get()),
+            open.row.label().replace(char::is_control, " "),
+            open.row.asset.get()
+        )],
+        Record::Control(control) => vec![format!(
+            "{}  control {} {}: {}",
+            control.result.sequence,
+            show_id(control.id),
+            control.result.outcome.name(),
+            String::from_utf8_lossy(&control.record)
+        )],
+    }
+}
+
+fn record_json(record: &Record) -> Value {
+    match record {
+        Record::Transaction(t) => json!({
+            "sequence": t.result.sequence.to_string(),
+            "kind": t.kind.name(),
+            "id": show_id(t.id),
+            "outcome": t.result.outcome.name(),
+            "booked_at_ns": t.result.booked_at.to_string(),
+            "code": t.code,
+            "reference": t.reference.to_string(),
+            "value_date": (t.value_date != 0).then(|| format_day(t.value_date)),
+            "postings": t.postings.iter().map(|p| json!({
+                "account": show_id(p.account), "side": p.side.name(), "amount_minor": p.amount.to_string(),
+                "asset": p.asset, "version": p.result.version.to_string(), "balance_minor": p.result.balance.to_string(),
+                "previous": p.previous.to_string(),
+            })).collect::<Vec<_>>(),
+            "voucher": String::from_utf8_lossy(&t.voucher),
+        }),
+        Record::Open(open) => json!({
+            "sequence": open.sequence.to_string(),
+            "kind": "open",
+            "account": show_id(open.row.account.get()),
+            "label": open.row.label(),
+            "asset": open.row.asset.get(),
+            "floor_minor": open.row.floor().map(|v| v.to_string()),
+            "ceiling_minor": open.row.ceiling().map(|v| v.to_string()),
+            "booked_at_ns": open.booked_at.to_string(),
+        }),
+        Record::Control(control) => json!({
+            "sequence": control.result.sequence.to_string(),
+            "kind": "control",
+            "id": show_id(control.id),
+            "outcome": control.result.outcome.name(),
+            "record": String::from_utf8_lossy(&control.record),
+        }),
+    }
+}

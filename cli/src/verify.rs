@@ -1,0 +1,131 @@
+//! `florin verify`: folds the whole log and says whether it is good. The fold itself is in florin-engine.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use florin_engine::{VerifyError, VerifyReport};
+use serde_json::json;
+
+use crate::amount::{format_amount, format_count, format_grouped};
+use crate::error::{CliError, CliResult, EXIT_FINE};
+use crate::output::Output;
+use crate::progress;
+
+/// Fold a ledger's log from the start and check everything
+///
+/// Checksums, chain, numbering, versions without gaps, every balance before = the balance after the previous entry,
+/// debits = credits per asset, and that the fold is the state a server would recover. Changes nothing. Exit code 1 names
+/// file, frame and offset; 2 if a server is running on it.
+#[derive(Debug, Args)]
+pub struct VerifyArguments {
+    /// The ledger's folder
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+}
+
+/// Runs the command.
+pub fn run(arguments: &VerifyArguments, output: Output) -> CliResult {
+    let begun = std::time::Instant::now();
+    let report = verify(&arguments.data)?;
+    let seconds = begun.elapsed().as_secs_f64();
+    for line in lines(&report) {
+        output.text(line);
+    }
+    output.text(format!("{}: everything adds up ({seconds:.2} s)", arguments.data.display()));
+    output.object(&json!({
+        "fine": true,
+        "frames": report.log.frames.to_string(),
+        "log_bytes": report.log.bytes.to_string(),
+        "segments": report.log.segments,
+        "last_frame": report.log.last_frame.to_string(),
+        "last_sequence": report.log.last_sequence.to_string(),
+        "head_mac": hex(&report.log.head_mac),
+        "torn_tail": report.log.torn_tail.as_ref().map(|t| json!({
+            "file": t.file, "offset": t.offset.to_string(), "bytes": t.bytes.to_string(),
+        })),
+        "stray_blocks": report.log.stray_blocks.to_string(),
+        "posted": report.posted.to_string(),
+        "refused": report.refused.to_string(),
+        "entries": report.entries.to_string(),
+        "accounts": report.accounts.to_string(),
+        "turnover": report.turnover.iter().map(|(asset, sum)| json!({
+            "asset": asset.code, "scale": asset.scale,
+            "debits_minor": sum.to_string(), "credits_minor": sum.to_string(),
+            "debits": format_amount(i128::try_from(*sum).unwrap_or(i128::MAX), asset.scale),
+        })).collect::<Vec<_>>(),
+        "state_hash": hex(&report.state_hash),
+        "seconds": seconds,
+    }));
+    Ok(EXIT_FINE)
+}
+
+/// Verifies with a progress bar; an error has the exit code that `verify` promises.
+pub fn verify(data: &Path) -> CliResult<VerifyReport> {
+    // Segments are filled with zeros ahead, so the bar may end before its end; frames are what is counted.
+    let bar = progress::bytes(log_bytes(data), "verifying");
+    let result = florin_engine::verify(data, &mut |bytes| bar.inc(bytes));
+    bar.finish_and_clear();
+    result.map_err(|error| match error {
+        VerifyError::Running(_) => {
+            CliError::cannot(error, "stop that server first (SIGTERM), or verify a copy of the folder")
+        }
+        VerifyError::CouldNotRun(_) => {
+            CliError::cannot(error, "check the folder given with --data and its permissions")
+        }
+        VerifyError::Damage(_) => CliError::disagree(
+            error,
+            "keep the folder as it is, and restore it from a backup or another copy; see docs/operations.md, 'Damage'",
+        ),
+    })
+}
+
+/// What was found, as lines for people.
+pub fn lines(report: &VerifyReport) -> Vec<String> {
+    let n = |count: u64| format_count(count);
+    let mut lines = vec![
+        format!(
+            "log       {} frames, {} bytes in {} segments: checksums, chain and numbering are whole",
+            n(report.log.frames),
+            n(report.log.bytes),
+            n(report.log.segments)
+        ),
+        format!(
+            "accounts  {}, their versions without gaps, each balance following from the one before",
+            n(report.accounts)
+        ),
+        format!(
+            "books     {} transactions posted, {} refused, {} entries",
+            n(report.posted),
+            n(report.refused),
+            n(report.entries)
+        ),
+    ];
+    for (asset, sum) in &report.turnover {
+        let sum = format_grouped(i128::try_from(*sum).unwrap_or(i128::MAX), asset.scale);
+        lines.push(format!("          debits {sum} {} = credits {sum} {}", asset.code, asset.code));
+    }
+    if let Some(torn) = &report.log.torn_tail {
+        lines.push(format!(
+            "torn      {} at offset {}, {} bytes: a write nobody was told of; the next start clears it",
+            torn.file, torn.offset, torn.bytes
+        ));
+    }
+    if report.log.stray_blocks > 0 {
+        lines.push(format!(
+            "stray     {} blocks behind the ends of closed segments are not zero: harmless, but look after the disk",
+            n(report.log.stray_blocks)
+        ));
+    }
+    lines.push(format!("state     {}", hex(&report.state_hash)));
+    lines
+}
+
+fn log_bytes(data: &Path) -> u64 {
+    let Ok(files) = std::fs::read_dir(data.join("log")) else { return 0 };
+    files.flatten().filter_map(|f| f.metadata().ok()).map(|m| m.len()).sum()
+}
+
+/// Lower-case hex digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,85 @@
+//! From payloads to values and back, one file per kind of payload. No sockets, no clocks, no state.
+//!
+//! Requests are decoded for the server and encoded for the client; replies the other way round. What a peer sent is
+//! never trusted: every length is checked before it is used.
+
+pub mod accounts;
+pub mod assets;
+pub mod errors;
+pub mod hello;
+pub mod posts;
+pub mod replies;
+pub mod requests;
+pub mod rows;
+pub mod statements;
+pub mod transactions;
+
+use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
+
+/// Why a reply cannot be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ReplyError {
+    /// The payload is longer or shorter than its rows say.
+    #[error("a {what} reply of {bytes} bytes does not hold what it counts")]
+    Length {
+        /// Which reply.
+        what: &'static str,
+        /// Bytes of the payload, or what was left of it.
+        bytes: usize,
+    },
+    /// A field has a value that this version does not know.
+    #[error("the reply's {field} has a value that is not known here")]
+    Value {
+        /// The field.
+        field: &'static str,
+    },
+}
+
+/// Takes `count` rows from the front of `bytes`.
+fn take_rows<'a, T>(bytes: &mut &'a [u8], count: usize, what: &'static str) -> Result<&'a [T], ReplyError>
+where
+    T: FromBytes + KnownLayout + Immutable + Unaligned,
+{
+    match <[T]>::ref_from_prefix_with_elems(bytes, count) {
+        Ok((rows, rest)) => {
+            *bytes = rest;
+            Ok(rows)
+        }
+        Err(_) => Err(ReplyError::Length { what, bytes: bytes.len() }),
+    }
+}
+
+/// Takes one row from the front of `bytes`.
+fn take_row<'a, T>(bytes: &mut &'a [u8], what: &'static str) -> Result<&'a T, ReplyError>
+where
+    T: FromBytes + KnownLayout + Immutable + Unaligned,
+{
+    Ok(&take_rows::<T>(bytes, 1, what)?[0])
+}
+
+/// Takes `count` bytes from the front of `bytes`.
+fn take_bytes<'a>(bytes: &mut &'a [u8], count: usize, what: &'static str) -> Result<&'a [u8], ReplyError> {
+    take_rows::<u8>(bytes, count, what)
+}
+
+/// Nothing may be left.
+fn finish(bytes: &[u8], what: &'static str) -> Result<(), ReplyError> {
+    if bytes.is_empty() { Ok(()) } else { Err(ReplyError::Length { what, bytes: bytes.len() }) }
+}
+
+/// A text in a fixed field.
+fn take_text<'a>(field: &'a [u8], length: u8, name: &'static str) -> Result<&'a str, ReplyError> {
+    let bytes = field.get(..usize::from(length)).ok_or(ReplyError::Value { field: name })?;
+    str::from_utf8(bytes).map_err(|_| ReplyError::Value { field: name })
+}
+
+/// A text as a fixed field: cut at a character if it is too long.
+fn put_text<const N: usize>(text: &str) -> ([u8; N], u8) {
+    let mut end = text.len().min(N).min(usize::from(u8::MAX));
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut field = [0; N];
+    field[..end].copy_from_slice(&text.as_bytes()[..end]);
+    (field, end as u8)
+}

@@ -1,0 +1,85 @@
+//! Replies: from what the engine answered to a whole frame.
+
+use florin_engine::Reply;
+
+use super::{accounts, assets, errors, posts, statements, transactions};
+use crate::error::{ErrorCode, ProtocolError};
+use crate::frame;
+use crate::header::{Header, Operation, REPLY_BIT, WANT_POSTINGS};
+use crate::limits::{HEADER_BYTES, REPLY_BYTES_MAX};
+
+/// What a reply must repeat of its request.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// The operation.
+    pub operation: Operation,
+    /// [`WANT_POSTINGS`] or nothing.
+    pub flags: u16,
+    /// The tenant.
+    pub institution: u32,
+    /// The number.
+    pub request: u64,
+}
+
+impl Asked {
+    /// Header of the reply, without what depends on the payload.
+    pub fn header(&self) -> Header {
+        Header {
+            operation: self.operation as u8 | REPLY_BIT,
+            flags: self.flags & WANT_POSTINGS,
+            institution: self.institution,
+            request: self.request,
+            ..Header::default()
+        }
+    }
+}
+
+/// Appends the frame of a reply.
+pub fn append(out: &mut Vec<u8>, asked: &Asked, reply: &Reply) {
+    let start = out.len();
+    let failure = frame::append(out, asked.header(), |out, header| {
+        match reply {
+            Reply::Posted(reply) => {
+                header.count = reply.runs.len() as u32;
+                posts::encode(reply, out);
+            }
+            Reply::Accounts { accounts, position } => {
+                header.count = accounts.len() as u32;
+                accounts::encode(accounts.iter().map(Option::as_ref), *position, out);
+            }
+            Reply::AccountPage { accounts, position } => {
+                header.count = accounts.len() as u32;
+                accounts::encode(accounts.iter().map(Some), *position, out);
+            }
+            Reply::Transactions { transactions, position } => {
+                header.count = transactions::encode(transactions, *position, out);
+            }
+            Reply::Statement(None) => {}
+            Reply::Statement(Some(page)) => {
+                header.count = page.entries.len() as u32;
+                statements::encode(page, out);
+            }
+            Reply::Assets(assets) => {
+                header.count = assets.len() as u32;
+                assets::encode(assets, out);
+            }
+            Reply::Stats(stats) => {
+                if let Err(error) = serde_json::to_writer(&mut *out, stats) {
+                    return Some(ProtocolError::new(ErrorCode::HistoryUnreadable, error.to_string()));
+                }
+            }
+            Reply::Failed(message) => {
+                return Some(ProtocolError::new(ErrorCode::HistoryUnreadable, message.clone()));
+            }
+        }
+        let bytes = out.len() - start - HEADER_BYTES;
+        (bytes > REPLY_BYTES_MAX).then(|| {
+            let message = format!("the answer has {bytes} bytes, the limit is {REPLY_BYTES_MAX}; ask for less");
+            ProtocolError::new(ErrorCode::ReplyTooLarge, message)
+        })
+    });
+    if let Some(error) = failure {
+        out.truncate(start);
+        errors::append(out, asked.operation as u8, asked.request, &error);
+    }
+}

@@ -1,0 +1,226 @@
+//! The fixed rows of the protocol that are not already rows of florin-core. Little-endian, no alignment, no padding.
+//!
+//! Rows of requests (`TransferRow`, `JournalRow`, `PostingRow`, `AccountRow`) are in `florin_core::request`.
+
+#![allow(missing_docs, reason = "each field is described in docs/protocol.md, next to its offset")]
+
+use zerocopy::little_endian::{I128, U16, U32, U64, U128};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// Payload of a hello. 104 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct HelloRow {
+    pub version_min: U16,
+    pub version_max: U16,
+    pub authentication: u8,
+    pub name_length: u8,
+    pub reserved: [u8; 2],
+    pub challenge: [u8; 32],
+    pub name: [u8; 64],
+}
+
+/// Payload of the reply to hello. 160 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct HelloReplyRow {
+    pub version: U16,
+    pub authentication: u8,
+    pub name_length: u8,
+    pub institution: U32,
+    pub request_bytes_max: U32,
+    pub reply_bytes_max: U32,
+    pub transactions_max: U32,
+    pub openings_max: U32,
+    pub look_up_accounts_max: U32,
+    pub list_accounts_max: U32,
+    pub look_up_transactions_max: U32,
+    pub statement_entries_max: U32,
+    pub in_flight_requests_max: U32,
+    pub postings_max: U16,
+    pub voucher_bytes_max: U16,
+    pub control_bytes_max: U32,
+    pub reserved: [u8; 12],
+    pub challenge: [u8; 32],
+    pub name: [u8; 64],
+}
+
+/// Payload of the listing of accounts. 16 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct ListRow {
+    pub after: U64,
+    pub limit: U32,
+    pub reserved: [u8; 4],
+}
+
+/// Payload of a statement request. 48 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct StatementRow {
+    pub account: U128,
+    pub from_sequence: U64,
+    pub from_version: U64,
+    pub limit: U32,
+    pub reserved: [u8; 12],
+}
+
+/// A run of results. 32 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct RunRow {
+    pub count: U32,
+    pub outcome: U16,
+    pub flags: u8,
+    pub reserved: u8,
+    pub detail: U16,
+    pub reserved_detail: [u8; 6],
+    pub sequence: U64,
+    pub booked_at: U64,
+}
+
+/// In the flags of a [`RunRow`] or [`TransactionReplyRow`]: the result of an earlier request with the same id.
+pub const REPEAT: u8 = 1;
+
+/// Version and balance after a posting. 24 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct PostingResultRow {
+    pub version: U64,
+    pub balance: I128,
+}
+
+/// An account in a reply; all zeros where there is none. 224 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct AccountReplyRow {
+    pub account: U128,
+    pub owner: U128,
+    pub floor: I128,
+    pub ceiling: I128,
+    pub alarm: I128,
+    pub posted: I128,
+    pub held: I128,
+    pub version: U64,
+    pub opened: U64,
+    pub last_entry: U64,
+    pub institution: U32,
+    pub asset: U32,
+    pub subject: U32,
+    pub found: u8,
+    pub normal_side: u8,
+    pub category: u8,
+    pub status: u8,
+    pub limit_flags: u8,
+    pub label_length: u8,
+    pub reserved: [u8; 6],
+    pub label: [u8; 64],
+}
+
+/// A transaction in a reply; all zeros where there is none. 112 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct TransactionReplyRow {
+    pub id: U128,
+    pub reference: U128,
+    pub voucher_digest: [u8; 32],
+    pub sequence: U64,
+    pub booked_at: U64,
+    pub institution: U32,
+    pub principal: U32,
+    pub outcome: U16,
+    pub detail: U16,
+    pub code: U16,
+    pub accounting_date: U16,
+    pub value_date: U16,
+    pub posting_count: U16,
+    pub voucher_length: U16,
+    pub voucher_bytes: U16,
+    pub found: u8,
+    pub kind: u8,
+    pub flags: u8,
+    pub reserved: [u8; 5],
+}
+
+/// A posting of a transaction in a reply. 72 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct PostingReplyRow {
+    pub account: U128,
+    pub amount: U128,
+    pub balance: I128,
+    pub version: U64,
+    pub previous: U64,
+    pub asset: U32,
+    pub side: u8,
+    pub reserved: [u8; 3],
+}
+
+/// What stands before the entries of a statement: the account, where the answer stands, where the next page begins. 256 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct StatementHeadRow {
+    pub account: AccountReplyRow,
+    pub position: U64,
+    pub next_sequence: U64,
+    pub next_version: U64,
+    pub has_next: u8,
+    pub reserved: [u8; 7],
+}
+
+/// An entry of a statement. 144 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct EntryRow {
+    pub id: U128,
+    pub amount: U128,
+    pub balance: I128,
+    pub counterparty: U128,
+    pub reference: U128,
+    pub sequence: U64,
+    pub version: U64,
+    pub previous: U64,
+    pub booked_at: U64,
+    pub asset: U32,
+    pub principal: U32,
+    pub code: U16,
+    pub accounting_date: U16,
+    pub value_date: U16,
+    pub voucher_bytes: U16,
+    pub kind: u8,
+    pub side: u8,
+    pub reserved: [u8; 14],
+}
+
+/// An asset. 24 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct AssetRow {
+    pub number: U32,
+    pub scale: u8,
+    pub code_length: u8,
+    pub reserved: [u8; 2],
+    pub code: [u8; 16],
+}
+
+/// What stands before the text of an error reply. 4 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct ErrorRow {
+    pub code: U16,
+    pub reserved: [u8; 2],
+}
+
+const _: () = assert!(size_of::<HelloRow>() == 104);
+const _: () = assert!(size_of::<HelloReplyRow>() == 160);
+const _: () = assert!(size_of::<ListRow>() == 16);
+const _: () = assert!(size_of::<StatementRow>() == 48);
+const _: () = assert!(size_of::<RunRow>() == 32);
+const _: () = assert!(size_of::<PostingResultRow>() == 24);
+const _: () = assert!(size_of::<AccountReplyRow>() == 224);
+const _: () = assert!(size_of::<TransactionReplyRow>() == 112);
+const _: () = assert!(size_of::<PostingReplyRow>() == 72);
+const _: () = assert!(size_of::<StatementHeadRow>() == 256);
+const _: () = assert!(size_of::<EntryRow>() == 144);
+const _: () = assert!(size_of::<AssetRow>() == 24);
+const _: () = assert!(size_of::<ErrorRow>() == 4);

@@ -1,0 +1,344 @@
+//! One connection: reads frames, takes permits, hands requests to the engine. Its replies leave by `outgoing`.
+//!
+//! It never waits with a request in hand that others could pass, so the requests of a connection enter in the order they
+//! came. Without permits it stops reading and TCP holds the peer back. Nothing in a frame is believed before its check:
+//! first the header's checksum, then its length, then memory for it, then the payload's checksum, then its content.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, ready};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::sync::SemaphorePermit;
+use tokio::time::Instant;
+
+use super::chunks::Chunks;
+use super::outgoing::{self, Begin, End, InEngine, Outgoing};
+use super::permits::{Budget, Cost};
+use super::{ServerOptions, Submit};
+use crate::codec::hello::{Hello, HelloReply};
+use crate::codec::replies::Asked;
+use crate::codec::requests::{self, Request};
+use crate::error::{ErrorCode, ProtocolError};
+use crate::frame;
+use crate::header::{Header, Operation};
+use crate::limits::{COPY_BYTES_MAX, HEADER_BYTES, LINGER_BYTES_MAX, READ_CHUNK_BYTES};
+
+/// What the connections of a server share.
+#[derive(Debug)]
+pub struct Context<S> {
+    /// Where requests go.
+    pub engine: S,
+    /// The server's options.
+    pub options: ServerOptions,
+    /// What may be under way.
+    pub budget: Arc<Budget>,
+    /// Read buffers.
+    pub chunks: Chunks,
+}
+
+/// Why reading has ended.
+enum Stop {
+    /// Tell the peer, or not, once everything is answered.
+    End(End),
+    /// The connection is ending for another reason, which `outgoing` knows.
+    Halted,
+    /// The socket is broken.
+    Broken,
+}
+
+impl From<io::Error> for Stop {
+    fn from(_: io::Error) -> Stop {
+        Stop::Broken
+    }
+}
+
+/// Serves one connection to its end.
+pub async fn serve<S: Submit>(context: Rc<Context<S>>, stream: TcpStream, outgoing: Arc<Outgoing>) {
+    let (read, write) = stream.into_split();
+    let writer =
+        tokio::task::spawn_local(outgoing::write(outgoing.clone(), write, context.options.write_timeout));
+    let mut reader = Reader {
+        greeted: false,
+        deadline: Some(Instant::now() + context.options.handshake_timeout),
+        context: &context,
+        stream: read,
+        outgoing: outgoing.clone(),
+        buffer: BytesMut::new(),
+        header: None,
+        receiving: None,
+    };
+    let stop = reader.run().await;
+    let Reader { stream, .. } = reader;
+    match stop {
+        Stop::End(end) => outgoing.end(end),
+        Stop::Halted => {}
+        Stop::Broken => outgoing.abandon(),
+    }
+    // The writer gives up its half of the socket when it ends, so the peer sees the end after the last reply.
+    let _ = writer.await;
+    linger(stream, &context.options).await;
+}
+
+/// Reads and forgets what still comes, so that closing does not reset the connection before the last reply was read.
+async fn linger(mut stream: OwnedReadHalf, options: &ServerOptions) {
+    let drain = async {
+        let mut scrap = BytesMut::with_capacity(HEADER_BYTES + COPY_BYTES_MAX);
+        let mut left = LINGER_BYTES_MAX;
+        while left > 0 {
+            scrap.clear();
+            match stream.read_buf(&mut scrap).await {
+                Ok(read) if read > 0 => left = left.saturating_sub(read),
+                _ => break,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(options.linger, drain).await;
+}
+
+/// Writes an error to a connection that is refused, and closes it.
+pub async fn refuse(stream: TcpStream, error: ProtocolError, options: &ServerOptions, wait: bool) {
+    let mut bytes = Vec::new();
+    crate::codec::errors::append(&mut bytes, 0, 0, &error);
+    let (read, write) = stream.into_split();
+    // An empty send buffer takes a frame this small at once; if it does not, there is nothing more to do for this peer.
+    let _ = write.try_write(&bytes);
+    drop(write);
+    if wait {
+        linger(read, options).await;
+    }
+}
+
+struct Reader<'a, S> {
+    context: &'a Context<S>,
+    stream: OwnedReadHalf,
+    outgoing: Arc<Outgoing>,
+    buffer: BytesMut,
+    /// Header of the frame at the front of `buffer`, once it was checked.
+    header: Option<(Header, Operation)>,
+    /// Room for a frame that is larger than a chunk.
+    receiving: Option<SemaphorePermit<'a>>,
+    /// Whether hello has been answered.
+    greeted: bool,
+    /// When the hello, or the frame that has begun, must be complete.
+    deadline: Option<Instant>,
+}
+
+impl<S: Submit> Reader<'_, S> {
+    async fn run(&mut self) -> Stop {
+        loop {
+            let result = match self.next_frame() {
+                Ok(Some((operation, header, payload))) => self.handle(operation, header, payload).await,
+                Ok(None) => self.fill().await,
+                Err(stop) => Err(stop),
+            };
+            if let Err(stop) = result {
+                return stop;
+            }
+        }
+    }
+
+    /// The frame at the front of the buffer, if all of it is there.
+    fn next_frame(&mut self) -> Result<Option<(Operation, Header, Bytes)>, Stop> {
+        let (header, operation) = match self.header {
+            Some(known) => known,
+            None => {
+                let Some(bytes) = self.buffer.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
+                let header =
+                    Header::decode(bytes).map_err(|error| Stop::End(End::Error { operation: 0, request: 0, error }))?;
+                let operation = self.check(&header).map_err(|error| about(&header, error))?;
+                *self.header.insert((header, operation))
+            }
+        };
+        let length = header.length as usize;
+        let total = HEADER_BYTES + length;
+        if self.buffer.len() < total {
+            return Ok(None);
+        }
+        header.check_payload(&self.buffer[HEADER_BYTES..total]).map_err(|error| about(&header, error))?;
+        let payload = if length <= COPY_BYTES_MAX {
+            let payload = Bytes::copy_from_slice(&self.buffer[HEADER_BYTES..total]);
+            self.buffer.advance(total);
+            payload
+        } else {
+            self.buffer.advance(HEADER_BYTES);
+            self.buffer.split_to(length).freeze()
+        };
+        self.header = None;
+        if self.greeted {
+            self.deadline = None;
+        }
+        Ok(Some((operation, header, payload)))
+    }
+
+    fn check(&self, header: &Header) -> Result<Operation, ProtocolError> {
+        let operation = requests::check_header(header)?;
+        match (operation == Operation::Hello, self.greeted) {
+            (true, true) => Err(ProtocolError::new(ErrorCode::HelloRepeated, "hello is for the first request only")),
+            (false, false) => Err(ProtocolError::new(ErrorCode::HelloExpected, "the first request must be hello")),
+            _ => Ok(operation),
+        }
+    }
+
+    async fn handle(&mut self, operation: Operation, header: Header, payload: Bytes) -> Result<(), Stop> {
+        let length = payload.len();
+        let request = requests::decode(operation, &header, payload).map_err(|error| about(&header, error))?;
+        let (institution, request_number) = (header.institution, header.request);
+        let asked = Asked { operation, flags: header.flags, institution, request: request_number };
+        match request {
+            Request::Command(command) => {
+                let cost = self.context.budget.clamp(Cost::of(&command, length));
+                self.take(cost).await?;
+                self.receiving = None;
+                let in_engine = InEngine::new(self.outgoing.clone(), asked, cost);
+                self.context.engine.submit(command, Box::new(move |reply| in_engine.answer(&reply)));
+            }
+            Request::Ping => self.answer_inline(asked, |_| {}).await?,
+            Request::Hello(hello) => self.greet(asked, &hello).await?,
+        }
+        Ok(())
+    }
+
+    async fn greet(&mut self, asked: Asked, hello: &Hello) -> Result<(), Stop> {
+        if let Err(error) = hello.negotiate() {
+            let (operation, request) = (asked.operation as u8, asked.request);
+            return Err(Stop::End(End::Error { operation, request, error }));
+        }
+        let options = &self.context.options;
+        let reply = HelloReply::of_this_build(options.institution, options.connection_requests_max);
+        self.greeted = true;
+        self.deadline = None;
+        self.answer_inline(asked, |out| reply.encode(out)).await
+    }
+
+    async fn answer_inline(&mut self, asked: Asked, encode: impl FnOnce(&mut Vec<u8>)) -> Result<(), Stop> {
+        let cost = self.context.budget.clamp(Cost::INLINE);
+        self.take(cost).await?;
+        self.outgoing.push(cost, |out| frame::append(out, asked.header(), |out, _| encode(out)));
+        Ok(())
+    }
+
+    /// Takes permits, of the connection and of the server. Until then nothing more is read.
+    async fn take(&mut self, cost: Cost) -> Result<(), Stop> {
+        loop {
+            match self.outgoing.begin(cost) {
+                Begin::Taken => break,
+                Begin::Ended => return Err(Stop::Halted),
+                Begin::Full => tokio::select! {
+                    () = self.outgoing.room() => {}
+                    () = self.outgoing.halted() => return Err(Stop::Halted),
+                },
+            }
+        }
+        tokio::select! {
+            biased;
+            () = self.context.budget.take(cost) => Ok(()),
+            () = self.outgoing.halted() => {
+                self.outgoing.cancel(cost);
+                Err(Stop::Halted)
+            }
+        }
+    }
+
+    /// Waits for more bytes.
+    async fn fill(&mut self) -> Result<(), Stop> {
+        let room = self.make_room().await?;
+        if self.deadline.is_none() && !self.buffer.is_empty() {
+            self.deadline = Some(Instant::now() + self.context.options.frame_timeout);
+        }
+        let (deadline, greeted, outgoing) = (self.deadline, self.greeted, self.outgoing.clone());
+        let read = tokio::select! {
+            biased;
+            () = outgoing.halted() => return Err(Stop::Halted),
+            read = self.read(room) => read?,
+            () = expire(deadline) => return Err(Stop::End(match greeted {
+                false => End::error(ErrorCode::HandshakeTimeout, "no hello in time"),
+                true => End::error(ErrorCode::SlowSender, "a frame was begun and not ended in time"),
+            })),
+        };
+        match read {
+            0 if self.buffer.is_empty() => Err(Stop::End(End::Quiet)),
+            0 => Err(Stop::End(End::error(ErrorCode::FrameCut, "the connection ended within a frame"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sees to it that the buffer can take something, and says how many bytes at most. An empty buffer is given back: an
+    /// idle connection holds none.
+    async fn make_room(&mut self) -> Result<usize, Stop> {
+        let total = HEADER_BYTES + self.header.map_or(0, |(header, _)| header.length as usize);
+        let have = self.buffer.len();
+        if have == 0 {
+            self.context.chunks.give_back(std::mem::take(&mut self.buffer));
+            return Ok(READ_CHUNK_BYTES);
+        }
+        let spare = self.buffer.capacity() - have;
+        if total <= READ_CHUNK_BYTES {
+            if have + spare < total || spare < COPY_BYTES_MAX {
+                self.buffer.reserve(READ_CHUNK_BYTES.max(have + COPY_BYTES_MAX) - have);
+            }
+            return Ok(self.buffer.capacity() - have);
+        }
+        if have < READ_CHUNK_BYTES {
+            // A large frame has only been announced. Memory beyond a chunk is for bytes that have come.
+            if spare == 0 {
+                self.buffer.reserve(READ_CHUNK_BYTES - have);
+            }
+            return Ok((self.buffer.capacity() - have).min(total - have));
+        }
+        if self.receiving.is_none() {
+            let context = self.context;
+            self.receiving = Some(tokio::select! {
+                biased;
+                permit = context.budget.receive(total) => permit,
+                () = self.outgoing.halted() => return Err(Stop::Halted),
+            });
+            // The wait was the server's, not the sender's.
+            self.deadline = self.deadline.map(|_| Instant::now() + context.options.frame_timeout);
+            self.buffer.reserve(total - have);
+        }
+        Ok(total - have)
+    }
+
+    /// Reads once, up to `room` bytes, into a chunk that is taken only when there is something to read.
+    async fn read(&mut self, room: usize) -> io::Result<usize> {
+        poll_fn(|cx| {
+            ready!(self.stream.as_ref().poll_read_ready(cx))?;
+            if self.buffer.capacity() == 0 {
+                self.buffer = self.context.chunks.take();
+            }
+            let poll = {
+                let mut target = (&mut self.buffer).limit(room);
+                pin!(self.stream.read_buf(&mut target)).poll(cx)
+            };
+            if poll.is_pending() && self.buffer.is_empty() {
+                self.context.chunks.give_back(std::mem::take(&mut self.buffer));
+            }
+            match poll {
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
+                poll => poll,
+            }
+        })
+        .await
+    }
+}
+
+async fn expire(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn about(header: &Header, error: ProtocolError) -> Stop {
+    Stop::End(End::Error { operation: header.operation & !crate::header::REPLY_BIT, request: header.request, error })
+}

@@ -1,0 +1,54 @@
+//! How a server behaves: addresses, budgets, time limits.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use florin_core::limits::REQUEST_ITEMS_MAX;
+
+/// Limits and times of a server. Whatever they are, a request that fits the protocol is taken once nothing is before it.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// Address to listen on, for callers that keep it with the options; [`super::serve`] listens where it is told to.
+    pub listen: SocketAddr,
+    /// The institution that hello replies name.
+    pub institution: u32,
+    /// Most transactions, openings, ids and entries under way, over all connections.
+    pub in_flight_rows_max: usize,
+    /// Most bytes of requests and of their largest possible replies under way, over all connections.
+    pub in_flight_bytes_max: usize,
+    /// Most bytes of requests larger than a read chunk that are being received, over all connections.
+    pub receiving_bytes_max: usize,
+    /// Most requests of one connection under way.
+    pub connection_requests_max: u32,
+    /// Most bytes of requests and of their largest possible replies under way on one connection.
+    pub connection_bytes_max: usize,
+    /// Most connections; further ones get an error reply.
+    pub connections_max: usize,
+    /// From connecting to the end of the hello.
+    pub handshake_timeout: Duration,
+    /// From the first byte of a frame to its last. A connection between frames may be idle for ever.
+    pub frame_timeout: Duration,
+    /// How long a peer may leave its replies unread.
+    pub write_timeout: Duration,
+    /// How long the peer may take to close after an error reply.
+    pub linger: Duration,
+}
+
+impl Default for ServerOptions {
+    fn default() -> ServerOptions {
+        ServerOptions {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7_110)),
+            institution: 1,
+            in_flight_rows_max: 16 * REQUEST_ITEMS_MAX,
+            in_flight_bytes_max: 256 << 20,
+            receiving_bytes_max: 64 << 20,
+            connection_requests_max: 1_024,
+            connection_bytes_max: 32 << 20,
+            connections_max: 10_000,
+            handshake_timeout: Duration::from_secs(5),
+            frame_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
+            linger: Duration::from_secs(2),
+        }
+    }
+}

@@ -1,0 +1,515 @@
+//! The server against raw connections, with a scripted engine: what it takes, what it refuses, and how.
+
+mod common;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use common::{Random, Raw, Script, all_posted, hello, local, options, request, server, transfers};
+use florin_core::entry::{PostReply, ResultRun};
+use florin_core::outcome::Outcome;
+use florin_core::request::ItemResult;
+use florin_engine::{Command, OnReply, Reply};
+use florin_net::header::{ERROR, Header, Operation, REPLY_BIT, WANT_POSTINGS};
+use florin_net::limits::{HEADER_BYTES, READ_CHUNK_BYTES};
+use florin_net::{ErrorCode, ServeError, ServerOptions, codec, serve};
+
+const SHORT: Duration = Duration::from_millis(50);
+
+#[test]
+fn an_address_that_others_can_reach_is_refused_with_the_reason() {
+    local(async {
+        for addr in ["0.0.0.0:0", "[::]:0", "192.0.2.1:7110"] {
+            let addr: std::net::SocketAddr = addr.parse().unwrap();
+            let error = serve(addr, Script::posts(), ServerOptions::default()).await.unwrap_err();
+            assert!(matches!(error, ServeError::NotLoopback(_)), "{error}");
+            assert!(error.to_string().contains("no authentication"), "{error}");
+        }
+        let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+        assert!(matches!(
+            serve(listener, Script::posts(), options()).await.unwrap_err(),
+            ServeError::NotLoopback(_)
+        ));
+    });
+}
+
+#[test]
+fn hello_names_the_version_and_the_limits() {
+    local(async {
+        let server = server(Script::posts(), options()).await;
+        let mut raw = Raw::connect(&server).await;
+        raw.send(&hello()).await;
+        let (header, payload) = raw.reply().await.unwrap();
+        assert_eq!(header.operation, Operation::Hello as u8 | REPLY_BIT);
+        let reply = codec::hello::HelloReply::decode(&payload).unwrap();
+        assert_eq!((reply.version, reply.institution, reply.transactions_max), (1, 1, 8_190));
+        assert_eq!((reply.request_bytes_max, reply.openings_max, reply.postings_max), (1 << 20, 5_461, 254));
+    });
+}
+
+/// Changes one field of a frame's header and mends the checksum.
+fn with(mut frame: Vec<u8>, change: impl FnOnce(&mut [u8])) -> Vec<u8> {
+    change(&mut frame);
+    frame[4..8].fill(0);
+    let checksum = crc32fast::hash(&frame[..HEADER_BYTES]);
+    frame[4..8].copy_from_slice(&checksum.to_le_bytes());
+    frame
+}
+
+#[test]
+fn each_fault_has_its_error_code_and_closes_the_connection() {
+    let ping = || request(Operation::Ping, 7, 0, &[]);
+    let post = || request(Operation::PostTransfers, 7, 1, &transfers(1, 1));
+    let put = |frame: Vec<u8>, at: usize, bytes: &[u8]| {
+        with(frame, |frame| frame[at..at + bytes.len()].copy_from_slice(bytes))
+    };
+    let mut broken_header = ping();
+    broken_header[12] ^= 1;
+    let mut broken_payload = post();
+    *broken_payload.last_mut().unwrap() ^= 1;
+    let cases: Vec<(&str, Vec<u8>, ErrorCode)> = vec![
+        ("header checksum", broken_header, ErrorCode::BadHeaderChecksum),
+        ("payload checksum", broken_payload, ErrorCode::BadPayloadChecksum),
+        ("version 2", put(ping(), 8, &[2]), ErrorCode::BadVersion),
+        ("direction", put(ping(), 9, &[Operation::Ping as u8 | REPLY_BIT]), ErrorCode::BadHeader),
+        ("operation 0", put(ping(), 9, &[0]), ErrorCode::UnknownOperation),
+        ("operation 13", put(ping(), 9, &[13]), ErrorCode::UnknownOperation),
+        ("flag 2", put(post(), 10, &[2]), ErrorCode::BadHeader),
+        ("flag of a post on a ping", put(ping(), 10, &[WANT_POSTINGS as u8]), ErrorCode::BadHeader),
+        ("reserved", put(ping(), 28, &[1]), ErrorCode::BadHeader),
+        ("session sequence", put(ping(), 32, &[1]), ErrorCode::BadHeader),
+        ("reserved check", put(ping(), 44, &[1]), ErrorCode::BadHeader),
+        ("length 1 MiB + 1", put(post(), 0, &((1 << 20) + 1u32).to_le_bytes()), ErrorCode::BadLength),
+        ("length 4 GiB - 1", put(post(), 0, &u32::MAX.to_le_bytes()), ErrorCode::BadLength),
+        ("ping with payload", request(Operation::Ping, 7, 0, &[0]), ErrorCode::BadLength),
+        ("list of 15 bytes", request(Operation::ListAccounts, 7, 0, &[0; 15]), ErrorCode::BadLength),
+        ("ids and count differ", request(Operation::LookUpAccounts, 7, 2, &[1; 16]), ErrorCode::BadLength),
+        ("control of 15 bytes", request(Operation::Control, 7, 1, &[1; 15]), ErrorCode::BadLength),
+        ("control of 16 KiB + 1", request(Operation::Control, 7, 1, &[1; 16 + 16 * 1024 + 1]), ErrorCode::BadLength),
+        ("no transaction", request(Operation::PostTransfers, 7, 0, &[]), ErrorCode::OverLimit),
+        ("count over the limit", request(Operation::PostTransfers, 7, 8_191, &transfers(1, 8)), ErrorCode::OverLimit),
+        ("rows missing", request(Operation::PostTransfers, 7, 2, &transfers(1, 1)), ErrorCode::MalformedPayload),
+        ("rows left over", request(Operation::PostTransfers, 7, 1, &transfers(1, 2)), ErrorCode::MalformedPayload),
+        ("half a journal", request(Operation::PostJournals, 7, 1, &[255; 64]), ErrorCode::MalformedPayload),
+        ("half an opening", request(Operation::OpenAccounts, 7, 1, &[0; 100]), ErrorCode::MalformedPayload),
+        ("no ids", request(Operation::LookUpAccounts, 7, 0, &[]), ErrorCode::OverLimit),
+        ("1,001 ids", request(Operation::LookUpTransactions, 7, 1_001, &[1; 16 * 1_001]), ErrorCode::OverLimit),
+        ("limit 0", request(Operation::ListAccounts, 7, 0, &[0; 16]), ErrorCode::OverLimit),
+        ("limit over", request(Operation::Statement, 7, 0, &[255; 48]), ErrorCode::OverLimit),
+        ("second hello", hello(), ErrorCode::HelloRepeated),
+    ];
+    local(async {
+        let engine = Script::new(|command, on_reply| {
+            assert!(matches!(command, Command::Assets), "nothing faulty reaches the engine: {command:?}");
+            on_reply(Reply::Assets(vec![]));
+        });
+        let server = server(engine, options()).await;
+        for (what, bytes, expected) in cases {
+            let mut raw = Raw::greeted(&server).await;
+            // A request before it is still answered, and before the error.
+            raw.send(&request(Operation::Assets, 6, 0, &[])).await;
+            raw.send(&bytes).await;
+            assert_eq!(raw.reply().await.unwrap().0.request, 6, "{what}");
+            assert_eq!(raw.closing_error().await, expected, "{what}");
+        }
+    });
+}
+
+#[test]
+fn a_connection_that_does_not_begin_with_a_good_hello_is_refused() {
+    let with_payload = |at: usize, value: u8| {
+        let mut payload = hello()[HEADER_BYTES..].to_vec();
+        payload[at] = value;
+        request(Operation::Hello, 0, 0, &payload)
+    };
+    let cases = [
+        ("ping first", request(Operation::Ping, 1, 0, &[]), ErrorCode::HelloExpected),
+        ("post first", request(Operation::PostTransfers, 1, 1, &transfers(1, 1)), ErrorCode::HelloExpected),
+        ("versions 2 to 3", { let mut p = hello()[HEADER_BYTES..].to_vec(); p[0] = 2; p[2] = 3; request(Operation::Hello, 0, 0, &p) }, ErrorCode::BadVersion),
+        ("versions 1 to 0", with_payload(2, 0), ErrorCode::MalformedPayload),
+        ("authentication 1", with_payload(4, 1), ErrorCode::UnsupportedAuthentication),
+        ("a name of 65 bytes", with_payload(5, 65), ErrorCode::MalformedPayload),
+        ("a challenge", with_payload(8, 1), ErrorCode::MalformedPayload),
+        ("a name that is not UTF-8", with_payload(40, 0xff), ErrorCode::MalformedPayload),
+        ("a short hello", request(Operation::Hello, 0, 0, &[0; 103]), ErrorCode::BadLength),
+    ];
+    local(async {
+        let server = server(Script::posts(), options()).await;
+        for (what, bytes, expected) in cases {
+            let mut raw = Raw::connect(&server).await;
+            raw.send(&bytes).await;
+            assert_eq!(raw.closing_error().await, expected, "{what}");
+        }
+    });
+}
+
+#[test]
+fn whoever_says_nothing_is_cut_and_whoever_is_silent_after_hello_is_not() {
+    local(async {
+        let server = server(Script::posts(), ServerOptions { handshake_timeout: SHORT, frame_timeout: SHORT, ..options() }).await;
+        let mut idle = Raw::greeted(&server).await;
+        let mut silent = Raw::connect(&server).await;
+        assert_eq!(silent.closing_error().await, ErrorCode::HandshakeTimeout);
+        let mut half = Raw::connect(&server).await;
+        half.send(&hello()[..60]).await;
+        assert_eq!(half.closing_error().await, ErrorCode::HandshakeTimeout);
+        // More than a frame's time has passed; the idle one is served.
+        idle.send(&request(Operation::Ping, 1, 0, &[])).await;
+        assert_eq!(idle.reply().await.unwrap().0.request, 1);
+    });
+}
+
+#[test]
+fn a_frame_that_is_begun_and_not_ended_is_cut() {
+    local(async {
+        let server = server(Script::posts(), ServerOptions { frame_timeout: SHORT, ..options() }).await;
+        let frame = request(Operation::PostTransfers, 1, 8_190, &transfers(1, 8_190));
+        for sent in [1, 47, 48, 49, 1_000, READ_CHUNK_BYTES, READ_CHUNK_BYTES + 1, frame.len() - 1] {
+            let mut raw = Raw::greeted(&server).await;
+            raw.send(&frame[..sent]).await;
+            assert_eq!(raw.closing_error().await, ErrorCode::SlowSender, "after {sent} bytes");
+        }
+    });
+}
+
+#[test]
+fn a_connection_that_ends_within_a_frame_is_told_so() {
+    use tokio::io::AsyncWriteExt;
+    local(async {
+        let server = server(Script::posts(), options()).await;
+        let mut raw = Raw::greeted(&server).await;
+        raw.send(&request(Operation::PostTransfers, 1, 1, &transfers(1, 1))[..100]).await;
+        raw.stream.shutdown().await.unwrap();
+        assert_eq!(raw.closing_error().await, ErrorCode::FrameCut);
+        // Between frames it is no fault, and what was asked is answered.
+        let mut raw = Raw::greeted(&server).await;
+        raw.send(&request(Operation::PostTransfers, 1, 1, &transfers(1, 1))).await;
+        raw.stream.shutdown().await.unwrap();
+        assert_eq!(raw.reply().await.unwrap().0.request, 1);
+        assert!(raw.reply().await.is_none());
+    });
+}
+
+#[test]
+fn requests_enter_in_the_order_they_came_however_the_bytes_are_cut() {
+    local(async {
+        let seen: Rc<RefCell<Vec<(u128, usize)>>> = Rc::default();
+        let log = seen.clone();
+        let server = server(
+            Script::new(move |command, on_reply| {
+                let reply = all_posted(&command, 1);
+                let Command::Post { request, .. } = command else { panic!("only posts are sent") };
+                assert!((0..request.count()).all(|i| request.check_shape(i).is_ok()));
+                log.borrow_mut().push((request.transaction(0).id, request.count()));
+                on_reply(Reply::Posted(reply));
+            }),
+            options(),
+        )
+        .await;
+        let mut random = Random(11);
+        let (mut bytes, mut expected) = (Vec::new(), Vec::new());
+        for number in 1..=60u64 {
+            let count = [1, 2, 30, 100, 600, 8_190][random.below(6)];
+            bytes.extend(request(Operation::PostTransfers, number, count as u32, &transfers(u128::from(number), count)));
+            expected.push((u128::from(number), count));
+        }
+        let raw = Raw::greeted(&server).await;
+        let (mut read, mut write) = raw.stream.into_split();
+        let writer = tokio::task::spawn_local(async move {
+            use tokio::io::AsyncWriteExt;
+            let mut rest = bytes.as_slice();
+            while !rest.is_empty() {
+                let bound = [10, 200, 70_000, 2_000_000][random.below(4)];
+                let (now, later) = rest.split_at(rest.len().min(1 + random.below(bound)));
+                write.write_all(now).await.unwrap();
+                tokio::task::yield_now().await;
+                rest = later;
+            }
+            write
+        });
+        for number in 1..=60u64 {
+            use tokio::io::AsyncReadExt;
+            let mut header = [0; HEADER_BYTES];
+            read.read_exact(&mut header).await.unwrap();
+            let header = Header::decode(&header).unwrap();
+            assert_eq!((header.request, header.flags & ERROR), (number, 0));
+            let mut payload = vec![0; header.length as usize];
+            read.read_exact(&mut payload).await.unwrap();
+            let reply = codec::posts::decode(header.count, &payload).unwrap();
+            assert_eq!(reply.count(), expected[number as usize - 1].1);
+        }
+        drop(writer.await.unwrap());
+        assert_eq!(*seen.borrow(), expected);
+    });
+}
+
+#[test]
+fn replies_may_overtake_each_other_and_keep_their_numbers() {
+    local(async {
+        let held: Rc<RefCell<Vec<(Command, OnReply)>>> = Rc::default();
+        let (holder, count) = (held.clone(), Rc::new(Cell::new(0)));
+        let server = server(
+            Script::new(move |command, on_reply| {
+                holder.borrow_mut().push((command, on_reply));
+                count.set(count.get() + 1);
+                if count.get() == 5 {
+                    for (command, on_reply) in holder.borrow_mut().drain(..).rev() {
+                        on_reply(Reply::Posted(all_posted(&command, 1)));
+                    }
+                }
+            }),
+            options(),
+        )
+        .await;
+        let mut raw = Raw::greeted(&server).await;
+        for number in 1..=5 {
+            raw.send(&request(Operation::PostTransfers, number, 1, &transfers(1, 1))).await;
+        }
+        for number in (1..=5).rev() {
+            assert_eq!(raw.reply().await.unwrap().0.request, number);
+        }
+    });
+}
+
+/// Sends requests that are not answered until `release`, and says how many the engine has got when no more come in.
+async fn taken_without_answers(options: ServerOptions, connections: usize, requests: usize, rows: usize) -> Vec<usize> {
+    let held: Rc<RefCell<Vec<(Command, OnReply)>>> = Rc::default();
+    let holder = held.clone();
+    let server =
+        server(Script::new(move |command, on_reply| holder.borrow_mut().push((command, on_reply))), options).await;
+    let mut raws = Vec::new();
+    for _ in 0..connections {
+        let mut raw = Raw::greeted(&server).await;
+        for number in 1..=requests {
+            raw.send(&request(Operation::PostTransfers, number as u64, rows as u32, &transfers(1, rows))).await;
+        }
+        raws.push(raw);
+    }
+    let mut rounds = Vec::new();
+    let mut total = 0;
+    while total < connections * requests {
+        // All tasks run on this thread: once a fresh connection is greeted after many turns, the others have read all
+        // that they may.
+        for _ in 0..20 {
+            drop(Raw::greeted(&server).await);
+        }
+        let batch: Vec<_> = held.borrow_mut().drain(..).collect();
+        assert!(!batch.is_empty(), "nothing more is taken after {total}");
+        total += batch.len();
+        rounds.push(batch.len());
+        for (command, on_reply) in batch {
+            on_reply(Reply::Posted(all_posted(&command, 1)));
+        }
+    }
+    for mut raw in raws {
+        for _ in 0..requests {
+            assert_eq!(raw.reply().await.unwrap().0.flags & ERROR, 0);
+        }
+    }
+    rounds
+}
+
+#[test]
+fn a_connection_takes_no_more_requests_than_its_cap() {
+    local(async {
+        let rounds =
+            taken_without_answers(ServerOptions { connection_requests_max: 3, ..options() }, 1, 10, 1).await;
+        assert_eq!(rounds, [3, 3, 3, 1]);
+    });
+}
+
+#[test]
+fn a_connection_takes_no_more_bytes_than_its_cap_but_always_one_request() {
+    local(async {
+        let rounds = taken_without_answers(ServerOptions { connection_bytes_max: 1_000, ..options() }, 1, 7, 1).await;
+        assert_eq!(rounds, [2, 2, 2, 1]);
+        let rounds = taken_without_answers(ServerOptions { connection_bytes_max: 10, ..options() }, 1, 3, 10).await;
+        assert_eq!(rounds, [1, 1, 1]);
+    });
+}
+
+#[test]
+fn all_connections_together_take_no_more_rows_and_bytes_than_the_budgets() {
+    local(async {
+        let rounds =
+            taken_without_answers(ServerOptions { in_flight_rows_max: 10, ..options() }, 4, 3, 2).await;
+        assert!(rounds.iter().all(|&taken| taken <= 5), "{rounds:?}");
+        assert_eq!(rounds[0], 5);
+        let rounds = taken_without_answers(ServerOptions { in_flight_bytes_max: 2_000, ..options() }, 4, 3, 1).await;
+        assert!(rounds.iter().all(|&taken| taken <= 4), "{rounds:?}");
+        // A request larger than the whole budget goes alone.
+        let rounds = taken_without_answers(ServerOptions { in_flight_rows_max: 1, ..options() }, 2, 2, 20).await;
+        assert_eq!(rounds, [1, 1, 1, 1]);
+    });
+}
+
+#[test]
+fn large_frames_wait_for_room_to_be_received_and_all_come_through() {
+    local(async {
+        let options = ServerOptions { receiving_bytes_max: 1_500_000, ..options() };
+        let server = server(Script::posts(), options).await;
+        let frame = Rc::new(request(Operation::PostTransfers, 1, 8_190, &transfers(1, 8_190)));
+        let tasks: Vec<_> = (0..8)
+            .map(|_| {
+                let (frame, addr) = (frame.clone(), server.local_addr());
+                tokio::task::spawn_local(async move {
+                    let stream = tokio::net::TcpStream::connect(addr).await.unwrap();
+                    let mut raw = Raw { stream };
+                    raw.send(&hello()).await;
+                    raw.reply().await.unwrap();
+                    raw.send(&frame).await;
+                    assert_eq!(raw.reply().await.unwrap().0.flags & ERROR, 0);
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_does_not_read_is_cut_and_its_permits_come_back() {
+    local(async {
+        let account = Random(5).account();
+        let server = server(
+            Script::new(move |_, on_reply| {
+                on_reply(Reply::Accounts { accounts: vec![Some(account.clone()); 8_190], position: 1 });
+            }),
+            ServerOptions { write_timeout: SHORT, connection_requests_max: 4, in_flight_rows_max: 40_000, ..options() },
+        )
+        .await;
+        let mut deaf = Raw::greeted(&server).await;
+        let ask = request(Operation::LookUpAccounts, 1, 8_190, &[1; 16 * 8_190]);
+        for _ in 0..4 {
+            deaf.send(&ask).await;
+        }
+        // It is cut although it never closes; only then is there room for others to be served without end.
+        let mut other = Raw::greeted(&server).await;
+        for _ in 0..10 {
+            other.send(&ask).await;
+            assert_eq!(other.reply().await.unwrap().0.count, 8_190);
+        }
+        while server.connections() > 1 {
+            other.send(&request(Operation::Ping, 1, 0, &[])).await;
+            other.reply().await.unwrap();
+        }
+        drop(deaf);
+    });
+}
+
+#[test]
+fn one_connection_too_many_is_told_so() {
+    local(async {
+        let server = server(Script::posts(), ServerOptions { connections_max: 2, ..options() }).await;
+        let first = Raw::greeted(&server).await;
+        let _second = Raw::greeted(&server).await;
+        assert_eq!(Raw::connect(&server).await.closing_error().await, ErrorCode::TooManyConnections);
+        drop(first);
+        while server.connections() > 1 {
+            tokio::task::yield_now().await;
+        }
+        Raw::greeted(&server).await;
+    });
+}
+
+#[test]
+fn a_server_that_stops_answers_what_it_took_and_then_says_so() {
+    local(async {
+        let held: Rc<RefCell<Vec<(Command, OnReply)>>> = Rc::default();
+        let holder = held.clone();
+        let server =
+            server(Script::new(move |command, on_reply| holder.borrow_mut().push((command, on_reply))), options())
+                .await;
+        let mut raw = Raw::greeted(&server).await;
+        let mut idle = Raw::greeted(&server).await;
+        raw.send(&request(Operation::PostTransfers, 1, 1, &transfers(1, 1))).await;
+        while held.borrow().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let stop = tokio::task::spawn_local(server.stop());
+        assert_eq!(idle.closing_error().await, ErrorCode::ShuttingDown);
+        // Not taken any more.
+        raw.send(&request(Operation::PostTransfers, 2, 1, &transfers(2, 1))).await;
+        let (command, on_reply) = held.borrow_mut().pop().unwrap();
+        on_reply(Reply::Posted(all_posted(&command, 1)));
+        assert_eq!(raw.reply().await.unwrap().0.request, 1);
+        assert_eq!(raw.closing_error().await, ErrorCode::ShuttingDown);
+        drop((raw, idle));
+        stop.await.unwrap();
+        assert!(held.borrow().is_empty());
+    });
+}
+
+#[test]
+fn an_engine_that_is_shutting_down_ends_the_connection_with_that_error() {
+    local(async {
+        let server = server(
+            Script::new(|_, on_reply| {
+                let first = ItemResult { outcome: Outcome::ShuttingDown, repeat: false, detail: 0, sequence: 0, booked_at: 0 };
+                on_reply(Reply::Posted(PostReply { runs: vec![ResultRun { count: 1, first }], postings: vec![] }));
+            }),
+            options(),
+        )
+        .await;
+        let mut raw = Raw::greeted(&server).await;
+        raw.send(&request(Operation::PostTransfers, 1, 1, &transfers(1, 1))).await;
+        assert_eq!(raw.closing_error().await, ErrorCode::ShuttingDown);
+    });
+}
+
+#[test]
+fn an_engine_that_drops_a_request_ends_the_connection_with_an_error() {
+    local(async {
+        let server = server(Script::new(|_, on_reply| drop(on_reply)), options()).await;
+        let mut raw = Raw::greeted(&server).await;
+        raw.send(&request(Operation::PostTransfers, 1, 1, &transfers(1, 1))).await;
+        assert_eq!(raw.closing_error().await, ErrorCode::Internal);
+    });
+}
+
+#[test]
+fn a_read_that_fails_is_an_error_of_that_request_only() {
+    local(async {
+        let server = server(Script::new(|_, on_reply| on_reply(Reply::Failed("segment 3, offset 4096".into()))), options()).await;
+        let mut raw = Raw::greeted(&server).await;
+        for number in 1..=2 {
+            raw.send(&request(Operation::LookUpTransactions, number, 1, &[1; 16])).await;
+            let (header, payload) = raw.reply().await.unwrap();
+            assert_eq!((header.request, header.flags), (number, ERROR));
+            let (code, message) = codec::errors::decode(&payload).unwrap();
+            assert_eq!(ErrorCode::from_number(code), Some(ErrorCode::HistoryUnreadable));
+            assert_eq!(message, "segment 3, offset 4096");
+        }
+    });
+}
+
+#[test]
+fn a_closed_connection_leaves_nothing_behind_when_its_answers_come_later() {
+    local(async {
+        let held: Rc<RefCell<Vec<(Command, OnReply)>>> = Rc::default();
+        let holder = held.clone();
+        let server = server(
+            Script::new(move |command, on_reply| holder.borrow_mut().push((command, on_reply))),
+            ServerOptions { in_flight_rows_max: 3, ..options() },
+        )
+        .await;
+        for _ in 0..5 {
+            let mut raw = Raw::greeted(&server).await;
+            for number in 1..=3 {
+                raw.send(&request(Operation::PostTransfers, number, 1, &transfers(1, 1))).await;
+            }
+            while held.borrow().len() < 3 {
+                tokio::task::yield_now().await;
+            }
+            drop(raw);
+            for (command, on_reply) in held.borrow_mut().drain(..) {
+                on_reply(Reply::Posted(all_posted(&command, 1)));
+            }
+        }
+        while server.connections() > 0 {
+            tokio::task::yield_now().await;
+        }
+    });
+}

@@ -1,0 +1,331 @@
+//! The judge: runs the model over what was asked, in the order in which it was asked, and compares everything.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+
+use florin_core::compare::{resolve_control, resolve_post};
+use florin_core::coordinator::{Answer, Ticket};
+use florin_core::entry::{AccountRecord, PostReply, RowKind};
+use florin_core::frame::Record;
+use florin_core::replay::Ledger;
+use florin_core::request::{ItemResult, PostingResult};
+use num_bigint::BigInt;
+
+use super::world::ReadAnswer;
+use super::{Log, Tally, key};
+use crate::encode;
+use crate::model::item::{ALARM, CEILING, FLOOR};
+use crate::model::number::*;
+use crate::model::{Account, Entry, Model, Verdict};
+use crate::program::Step;
+
+/// A request and what was heard of it.
+#[derive(Debug)]
+pub struct Asked {
+    /// Its ticket.
+    pub ticket: Ticket,
+    /// The request.
+    pub step: Step,
+    /// The answer, if one was made before the process ended.
+    pub answer: Option<Answer>,
+    /// Whether versions and balances of postings were asked for.
+    pub want_postings: bool,
+    /// The answer to a read.
+    pub read: Option<ReadAnswer>,
+    /// Frames in the log when a heave was made.
+    pub heaved_at: usize,
+}
+
+impl Asked {
+    /// Whether the answer may have left the process when this many frames were durable.
+    pub fn released(&self, durable: usize) -> bool {
+        match (&self.answer, &self.read, &self.step) {
+            (Some(answer), _, _) => answer.after <= durable as u64,
+            (_, Some(read), _) => read.after <= durable as u64,
+            (_, _, Step::Heave { .. }) => self.heaved_at <= durable,
+            _ => false,
+        }
+    }
+}
+
+/// What happened between a start of the process and its end.
+#[derive(Debug, Default)]
+pub struct Life {
+    /// Requests in the order in which they were submitted.
+    pub asked: Vec<Asked>,
+    /// The time at which each round was closed.
+    pub times: BTreeMap<u64, u64>,
+    /// Frames in the log at the start.
+    pub began_at: usize,
+    /// Frames that were durable at a crash; none if everything was answered.
+    pub durable: Option<usize>,
+}
+
+/// Runs the model over all lives; the log is the final one, whose rows must be those that the model recorded.
+pub fn judge(lives: &[Life], log: &Log, tally: &mut Tally) -> Model {
+    let mut model = Model::serving(&[1]);
+    let records: Vec<Record> = log.frames.iter().flat_map(super::StoredFrame::records).collect();
+    for life in lives {
+        let durable = life.durable.unwrap_or(log.frames.len());
+        let mut bench = Bench::new(life, log, &records, durable, &mut model);
+        for asked in &life.asked {
+            bench.judge(asked, tally);
+        }
+        bench.settle_reads();
+        assert!(bench.reads.is_empty(), "a read shows a position that is not in the log");
+    }
+    compare_log(&model, &records);
+    model
+}
+
+/// What judging one life takes.
+struct Bench<'a> {
+    model: &'a mut Model,
+    /// All rows of the log, that of sequence number 1 first.
+    records: &'a [Record],
+    /// Time at which the round that begins with a sequence number was closed.
+    starts: BTreeMap<u64, u64>,
+    durable: usize,
+    durable_sequence: u64,
+    crashed: bool,
+    /// Reads that show a position which the model has not reached yet.
+    reads: Vec<(&'a Step, &'a ReadAnswer)>,
+}
+
+impl<'a> Bench<'a> {
+    fn new(life: &'a Life, log: &'a Log, records: &'a [Record], durable: usize, model: &'a mut Model) -> Bench<'a> {
+        let frames = &log.frames[life.began_at..durable];
+        let starts = frames.iter().map(|f| (f.head.first_sequence, life.times[&f.head.number])).collect();
+        let durable_sequence = log.last_sequence_of(durable as u64);
+        Bench { model, records, starts, durable, durable_sequence, crashed: life.durable.is_some(), reads: vec![] }
+    }
+
+    fn judge(&mut self, asked: &'a Asked, tally: &mut Tally) {
+        self.settle_reads();
+        let released = asked.released(self.durable);
+        assert!(released || self.crashed, "a request without an answer");
+        tally.retries += u64::from(!released);
+        match &asked.step {
+            Step::Heave { institution, heave } if released => self.model.heave(*institution, heave),
+            Step::Heave { .. } => {}
+            Step::Read { .. } => {
+                if let Some(read) = asked.read.as_ref().filter(|_| released) {
+                    tally.reads += 1;
+                    assert!(read.position >= self.model.last_sequence(), "a read missed what was submitted before it");
+                    self.reads.push((&asked.step, read));
+                }
+            }
+            _ => {
+                let answer = asked.answer.as_ref().filter(|_| released);
+                self.request(asked, answer, tally);
+            }
+        }
+    }
+
+    /// Items of a request: each is put to the model, unless it is among those that the crash took.
+    fn request(&mut self, asked: &Asked, answer: Option<&Answer>, tally: &mut Tally) {
+        let (step, want_postings) = (&asked.step, asked.want_postings);
+        let reply = answer.map(|answer| self.resolve(step, answer, want_postings));
+        let got: Option<Vec<ItemResult>> = reply.as_ref().map(|reply| reply.items().collect());
+        let mut heard = Heard::default();
+        let count = match step {
+            Step::Post { transactions, .. } => transactions.len(),
+            Step::Open { openings, .. } => openings.len(),
+            _ => 1,
+        };
+        for item in 0..count {
+            let got_item = got.as_ref().map(|items| items[item]);
+            let not_now = got_item.is_some_and(|r| [STORAGE_FULL, SHUTTING_DOWN].contains(&r.outcome.number()));
+            self.settle_reads();
+            if let Some(now) = self.starts.get(&(self.model.last_sequence() + 1)) {
+                self.model.begin_round(*now);
+            }
+            let at_the_end = self.crashed && self.model.last_sequence() == self.durable_sequence;
+            let before = (at_the_end || not_now).then(|| self.model.clone());
+            let (mut expected, mut entries) = self.apply(step, item);
+            let lost = self.model.last_sequence() > self.durable_sequence;
+            if not_now && !is_shape(expected.outcome) {
+                expected = Verdict { outcome: got_item.expect("it was heard").outcome.number(), ..Verdict::default() };
+                entries.clear();
+                *self.model = before.expect("it was kept");
+                tally.not_now += 1;
+            } else if lost {
+                assert!(answer.is_none(), "an answer left before its frame was durable: item {item} of {step:?}");
+                *self.model = before.expect("it was kept");
+            }
+            let Some(got_item) = got_item else { continue };
+            tally.repeats += u64::from(expected.repeat);
+            *tally.outcomes.entry(expected.outcome).or_default() += u64::from(!expected.repeat);
+            match step {
+                Step::Post { .. } => tally.transactions += 1,
+                Step::Open { .. } => tally.openings += 1,
+                _ => tally.controls += 1,
+            }
+            assert_eq!(verdict_of(&got_item), expected, "item {item} of {step:?}");
+            heard.repeats.extend(self.original(step, item, expected).map(|sequence| (item as u32, sequence)));
+            heard.postings.extend(entries);
+        }
+        if let (Some(answer), Some(reply)) = (answer, reply) {
+            let repeats: Vec<(u32, u64)> = answer.repeats.iter().map(|r| (r.item, r.sequence)).collect();
+            assert_eq!(repeats, heard.repeats, "repeats of {step:?}");
+            assert_eq!(reply.count(), count, "results of {step:?}");
+            let postings = if want_postings { &heard.postings[..] } else { &[] };
+            assert!(same_entries(&reply.postings, postings), "postings of {step:?}");
+        }
+    }
+
+    /// Puts the original results of repeats into an answer, as a reader of the log does.
+    fn resolve(&self, step: &Step, answer: &Answer, want_postings: bool) -> PostReply {
+        let read = |sequence: u64| Ok::<Record, Infallible>(self.records[sequence as usize - 1].clone());
+        match step {
+            Step::Post { institution, transfers, transactions } => {
+                let request = encode::post_request(*institution, *transfers, transactions);
+                let Ok(reply) = resolve_post(&request, want_postings, answer.reply.clone(), read);
+                reply
+            }
+            Step::Control { control, .. } if !answer.repeats.is_empty() => {
+                let mut reply = PostReply::default();
+                reply.push(resolve_control(&control.record, &self.records[answer.repeats[0].sequence as usize - 1]));
+                reply
+            }
+            _ => answer.reply.clone(),
+        }
+    }
+
+    fn apply(&mut self, step: &Step, item: usize) -> (Verdict, Vec<Entry>) {
+        match step {
+            Step::Post { institution, transactions, .. } => self.model.post(*institution, &transactions[item]),
+            Step::Open { institution, openings } => (self.model.open(*institution, &openings[item]), vec![]),
+            Step::Control { institution, control } => (self.model.control(*institution, control), vec![]),
+            Step::Read { .. } | Step::Heave { .. } => unreachable!("they have no items"),
+        }
+    }
+
+    /// Where the id of an item was used before, if it was.
+    fn original(&self, step: &Step, item: usize, expected: Verdict) -> Option<u64> {
+        let (institution, id) = match step {
+            Step::Post { institution, transactions, .. } => (*institution, transactions[item].id),
+            Step::Control { institution, control } => (*institution, control.id),
+            _ => return None,
+        };
+        let used = expected.repeat || expected.outcome == ID_USED_WITH_OTHER_FIELDS;
+        used.then(|| self.model.verdict(institution, id).expect("an id that was used").sequence)
+    }
+
+    /// Reads at the position where the model stands must show what the model has.
+    fn settle_reads(&mut self) {
+        let here = self.model.last_sequence();
+        for (step, read) in self.reads.extract_if(.., |(_, read)| read.position == here) {
+            let Step::Read { institution, accounts } = step else { unreachable!("a read") };
+            for account in accounts {
+                let got = read.accounts.get(&key(*institution, *account));
+                assert!(
+                    same_account(*institution, self.model.account(*institution, *account), got),
+                    "account {account:#x} read at {here} is {got:?}"
+                );
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Heard {
+    repeats: Vec<(u32, u64)>,
+    postings: Vec<Entry>,
+}
+
+fn is_shape(outcome: u16) -> bool {
+    outcome < 20 && outcome != POSTED || outcome == INSTITUTION_UNKNOWN
+}
+
+fn verdict_of(r: &ItemResult) -> Verdict {
+    Verdict {
+        outcome: r.outcome.number(),
+        repeat: r.repeat,
+        detail: r.detail,
+        sequence: r.sequence,
+        booked_at: r.booked_at,
+    }
+}
+
+fn same_entries(got: &[PostingResult], expected: &[Entry]) -> bool {
+    let same = |(g, e): (&PostingResult, &Entry)| g.version == e.version && BigInt::from(g.balance) == e.balance;
+    got.len() == expected.len() && got.iter().zip(expected).all(same)
+}
+
+/// Whether an account of the engine is the model's, field by field.
+pub fn same_account(institution: u32, expected: Option<&Account>, got: Option<&AccountRecord>) -> bool {
+    let (Some(e), Some(g)) = (expected, got) else { return expected.is_none() && got.is_none() };
+    let o = &e.opening;
+    let limit = |flag: u8, value: i128| (o.limit_flags & flag != 0).then_some(value);
+    let label = &g.label.as_bytes()[..g.label.trim_end_matches('\0').len()];
+    g.institution == institution
+        && g.account == o.account
+        && (g.asset, g.subject, g.owner) == (o.asset, o.subject, o.owner)
+        && (g.normal_side as u8, g.category, g.status as u8) == (o.normal_side, o.category, 0)
+        && (g.floor, g.ceiling, g.alarm) == (limit(FLOOR, o.floor), limit(CEILING, o.ceiling), limit(ALARM, o.alarm))
+        && BigInt::from(g.posted) == e.balance
+        && (g.held, g.version, g.opened, g.last_entry) == (0, e.version, e.opened, e.last_entry)
+        && label == o.label
+        && g.label.len() == usize::from(o.label_length)
+}
+
+/// The log must hold exactly the rows that the model recorded.
+fn compare_log(model: &Model, records: &[Record]) {
+    for record in records {
+        match record {
+            Record::Transaction(got) => {
+                let row = got.result.sequence;
+                let (t, verdict, entries) = model.transaction(got.institution, got.id).expect("a recorded transaction");
+                assert_eq!(verdict_of(&got.result), verdict, "row {row}");
+                assert_eq!((got.reference, got.code, got.value_date), (t.reference, t.code, t.value_date), "row {row}");
+                let voucher = if verdict.outcome == POSTED { &t.voucher[..] } else { &[] };
+                assert_eq!(got.voucher, voucher, "row {row}");
+                assert_eq!(usize::from(got.voucher_length), t.voucher.len(), "row {row}");
+                assert_eq!(u64::from(got.accounting_date), verdict.booked_at / 86_400_000_000_000, "row {row}");
+                assert!(got.kind == RowKind::Journal || t.is_transfer(), "row {row}");
+                assert_eq!(got.postings.len(), t.postings.len(), "row {row}");
+                for (g, p) in got.postings.iter().zip(&t.postings) {
+                    let fields = (g.account, g.side as u8, g.amount, g.asset);
+                    assert_eq!(fields, (p.account, p.side, p.amount, p.asset), "row {row}");
+                }
+                if verdict.outcome == POSTED {
+                    let results: Vec<PostingResult> = got.postings.iter().map(|p| p.result).collect();
+                    assert!(same_entries(&results, entries), "row {row}: {results:?} but {entries:?}");
+                    let previous = got.postings.iter().map(|p| p.previous);
+                    assert!(previous.eq(entries.iter().map(|e| e.previous)), "row {row}: previous entries");
+                }
+            }
+            Record::Open(got) => {
+                let account = model.account(got.institution, got.row.account.get()).expect("an open account");
+                assert_eq!((got.sequence, got.booked_at), (account.opened, account.booked_at));
+            }
+            Record::Control(got) => {
+                assert_eq!(Some(verdict_of(&got.result)), model.verdict(got.institution, got.id));
+            }
+        }
+    }
+    assert_eq!(records.len() as u64, model.last_sequence(), "rows in the log");
+}
+
+/// The ledger must hold exactly the accounts, assets and ids of the model, and the books must balance.
+pub fn compare_state(model: &Model, ledger: &Ledger) {
+    let mut sums: BTreeMap<u32, BigInt> = BTreeMap::new();
+    for (institution, number, account) in model.accounts() {
+        let key = key(institution, number);
+        let got = ledger.shards[usize::from(key.home(ledger.shards.len()))].look_up(&key);
+        assert!(same_account(institution, Some(account), got.as_ref()), "{got:?} but {account:?}");
+        let signed = if account.opening.normal_side == 0 { account.balance.clone() } else { -account.balance.clone() };
+        *sums.entry(account.opening.asset).or_default() += signed;
+    }
+    assert!(sums.values().all(|sum| *sum == BigInt::ZERO), "debits and credits differ: {sums:?}");
+    assert_eq!(ledger.shards.iter().map(|s| s.account_count()).sum::<usize>(), model.accounts().count());
+    for (institution, t, verdict, _) in model.transactions() {
+        assert_eq!(ledger.coordinator.find_id(institution, t.id), Some(verdict.sequence));
+    }
+    assert_eq!(ledger.coordinator.ids(), model.ids());
+    let assets = ledger.coordinator.assets().iter().map(|a| (a.number, a.code.as_str(), a.scale));
+    assert!(assets.eq(model.assets().map(|a| (a.number, a.code.as_str(), a.scale))));
+    assert_eq!(ledger.coordinator.last_sequence(), model.last_sequence());
+    assert_eq!(ledger.coordinator.last_booked_at(), model.last_booked_at());
+}

@@ -1,0 +1,111 @@
+//! The log of a simulation: the frames as bytes, and the folding of them into a ledger.
+
+use florin_core::coordinator::{Coordinator, RoundLimits};
+use florin_core::frame::{DraftHead, FrameDraft, FrameView, Record};
+use florin_core::replay::Ledger;
+use florin_core::shard::Shard;
+
+use super::{Audit, world};
+use crate::model::item::Heave;
+
+/// A frame as it would lie on disk.
+#[derive(Clone, Debug)]
+pub struct StoredFrame {
+    /// Number, sequence, count, time.
+    pub head: DraftHead,
+    /// Rows and extensions.
+    pub payload: Vec<u8>,
+    /// Vouchers.
+    pub vouchers: Vec<u8>,
+}
+
+impl StoredFrame {
+    /// Lays a frame out.
+    pub fn encode(draft: &FrameDraft) -> StoredFrame {
+        let (mut payload, mut vouchers) = (vec![], vec![]);
+        draft.encode(&mut payload, &mut vouchers);
+        StoredFrame { head: draft.head(), payload, vouchers }
+    }
+
+    /// Sequence number of its last row.
+    pub fn last_sequence(&self) -> u64 {
+        self.head.first_sequence + u64::from(self.head.count) - 1
+    }
+
+    /// The frame as a reader sees it.
+    pub fn view(&self) -> FrameView<'_> {
+        FrameView::new(self.head, &self.payload, &self.vouchers).expect("a frame that was just encoded")
+    }
+
+    /// Its rows, decoded.
+    pub fn records(&self) -> Vec<Record> {
+        let view = self.view();
+        (0..self.head.count).map(|i| view.record(i).unwrap_or_else(|e| panic!("cannot decode: {e}"))).collect()
+    }
+}
+
+/// All frames, and the heaves between them, which no log would hold.
+#[derive(Clone, Debug, Default)]
+pub struct Log {
+    /// Frames in order.
+    pub frames: Vec<StoredFrame>,
+    /// After how many frames, in which institution, what.
+    heaves: Vec<(usize, u32, Heave)>,
+}
+
+impl Log {
+    /// Moves money outside the log, in a ledger that has applied all frames.
+    pub fn heave(&mut self, ledger: &mut Ledger, institution: u32, heave: &Heave) {
+        if world::heave(ledger, institution, heave) {
+            self.heaves.push((self.frames.len(), institution, heave.clone()));
+        }
+    }
+
+    /// Last sequence number in the log.
+    pub fn last_sequence(&self) -> u64 {
+        self.frames.last().map_or(0, StoredFrame::last_sequence)
+    }
+
+    /// Last sequence number in the log up to a frame.
+    pub fn last_sequence_of(&self, frame: u64) -> u64 {
+        self.frames[..frame as usize].last().map_or(0, StoredFrame::last_sequence)
+    }
+
+    /// Loses everything after this many frames.
+    pub fn cut(&mut self, frames: usize) {
+        self.frames.truncate(frames);
+        self.heaves.retain(|(after, ..)| *after <= frames);
+    }
+
+    /// The ledger that the log says.
+    pub fn replay(&self, shards: usize, seed: u64, limits: RoundLimits) -> Ledger {
+        let mut ledger = Ledger {
+            coordinator: Coordinator::new(shards, limits, seed),
+            shards: (0..shards).map(|i| Shard::new(i as u8, shards, seed)).collect(),
+        };
+        self.heave_after(0, &mut ledger);
+        for (i, frame) in self.frames.iter().enumerate() {
+            ledger.apply_frame(&frame.view()).unwrap_or_else(|e| panic!("frame {}: {e}", frame.head.number));
+            self.heave_after(i + 1, &mut ledger);
+        }
+        ledger
+    }
+
+    fn heave_after(&self, frames: usize, ledger: &mut Ledger) {
+        for (_, institution, heave) in self.heaves.iter().filter(|(after, ..)| *after == frames) {
+            assert!(world::heave(ledger, *institution, heave), "it was possible before");
+        }
+    }
+
+    /// Goes through every row with the auditor.
+    pub fn audit(&self) -> Audit {
+        let mut audit = Audit::default();
+        for (i, frame) in self.frames.iter().enumerate() {
+            for (_, institution, heave) in self.heaves.iter().filter(|(after, ..)| *after == i) {
+                audit.heave(*institution, heave);
+            }
+            frame.records().iter().for_each(|record| audit.row(record));
+        }
+        audit
+    }
+}

@@ -1,0 +1,265 @@
+//! The process under simulation: coordinator, shards, the links between them, and the log that grows.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use florin_core::account::{AccountKey, EntryResult};
+use florin_core::coordinator::{Answer, Command, Request, RoundLimits, Ticket};
+use florin_core::entry::AccountRecord;
+use florin_core::frame::FrameDraft;
+use florin_core::outcome::Outcome;
+use florin_core::replay::Ledger;
+use florin_core::request::Side;
+use florin_core::round::{Decision, Round};
+use florin_core::shard::{Ballot, Finished, OpenVote, Opening};
+
+use super::judge::Life;
+use super::promise::Promises;
+use super::{Log, StoredFrame, key};
+use crate::encode;
+use crate::program::Step;
+
+/// To a shard.
+#[derive(Debug)]
+enum Down {
+    Run(Arc<Round>),
+    Prepare(Arc<Round>),
+    Finish(u64, Arc<Vec<Decision>>),
+    PrepareOpening(Arc<Opening>),
+    FinishOpening(Arc<Opening>, Arc<Vec<u64>>, Arc<Vec<u64>>),
+    Pass(u64),
+    Read(Ticket, u64, u64),
+}
+
+/// From a shard.
+#[derive(Debug)]
+enum Up {
+    Ran(u64, Vec<Decision>, Vec<EntryResult>),
+    Ballot(Ballot),
+    Finished(Finished),
+    OpeningBallot(Vec<OpenVote>),
+}
+
+/// One direction of the link to a shard.
+#[derive(Clone, Copy, Debug)]
+pub enum Link {
+    /// To the shard.
+    Down(usize),
+    /// From the shard.
+    Up(usize),
+}
+
+/// What the shards answered to a read.
+#[derive(Clone, Debug, Default)]
+pub struct ReadAnswer {
+    /// The frame to wait for.
+    pub after: u64,
+    /// Last sequence number that it reflects.
+    pub position: u64,
+    /// The accounts found.
+    pub accounts: BTreeMap<AccountKey, AccountRecord>,
+    /// Shards that have yet to answer.
+    missing: usize,
+}
+
+impl ReadAnswer {
+    /// Whether every shard has answered.
+    pub fn is_complete(&self) -> bool {
+        self.missing == 0
+    }
+}
+
+/// A running ledger.
+pub struct World {
+    /// Coordinator and shards.
+    pub ledger: Ledger,
+    /// Frames in the order in which they went to the log.
+    pub log: Log,
+    /// Answers by ticket.
+    pub answers: BTreeMap<Ticket, Answer>,
+    /// Reads by ticket.
+    pub reads: BTreeMap<Ticket, ReadAnswer>,
+    /// Messages delivered.
+    pub messages: u64,
+    read_keys: BTreeMap<Ticket, Vec<AccountKey>>,
+    down: Vec<VecDeque<Down>>,
+    up: Vec<VecDeque<Up>>,
+    promises: Vec<Promises>,
+    open_rounds_max: usize,
+    next_ticket: Ticket,
+}
+
+impl World {
+    /// A process that has just recovered this log.
+    pub fn new(ledger: Ledger, log: Log, limits: RoundLimits) -> World {
+        let shards = ledger.shards.len();
+        World {
+            ledger,
+            log,
+            answers: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            messages: 0,
+            read_keys: BTreeMap::new(),
+            down: (0..shards).map(|_| VecDeque::new()).collect(),
+            up: (0..shards).map(|_| VecDeque::new()).collect(),
+            promises: (0..shards).map(|_| Promises::default()).collect(),
+            open_rounds_max: limits.open_rounds,
+            next_ticket: 1,
+        }
+    }
+
+    /// Hands a request in.
+    pub fn submit(&mut self, step: &Step, want_postings: bool) -> Ticket {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        let request = match step {
+            Step::Post { institution, transfers, transactions } => {
+                let request = Arc::new(encode::post_request(*institution, *transfers, transactions));
+                Request::Post { request, want_postings }
+            }
+            Step::Open { institution, openings } => Request::Open(encode::open_request(*institution, openings)),
+            Step::Control { institution, control } => Request::Control(encode::control_request(*institution, control)),
+            Step::Read { institution, accounts } => {
+                self.read_keys.insert(ticket, accounts.iter().map(|a| key(*institution, *a)).collect());
+                Request::Read
+            }
+            Step::Heave { institution, heave } => {
+                self.log.heave(&mut self.ledger, *institution, heave);
+                return ticket;
+            }
+        };
+        self.ledger.coordinator.submit(ticket, request);
+        self.obey();
+        ticket
+    }
+
+    /// Lets the coordinator make a round.
+    pub fn close_round(&mut self, now: u64, admit: Result<(), Outcome>, life: &mut Life) {
+        let next_round = self.ledger.coordinator.last_round() + 1;
+        if self.ledger.coordinator.close_round(now, admit) {
+            life.times.insert(next_round, now);
+        }
+        self.obey();
+        assert!(self.ledger.coordinator.rounds_in_flight() <= self.open_rounds_max, "too many rounds are open");
+    }
+
+    /// Links with a message under way.
+    pub fn links(&self) -> Vec<Link> {
+        let down = (0..self.down.len()).filter(|s| !self.down[*s].is_empty()).map(Link::Down);
+        let up = (0..self.up.len()).filter(|s| !self.up[*s].is_empty()).map(Link::Up);
+        down.chain(up).collect()
+    }
+
+    /// Delivers the oldest message of a link.
+    pub fn deliver(&mut self, link: Link) {
+        self.messages += 1;
+        match link {
+            Link::Down(shard) => {
+                let message = self.down[shard].pop_front().expect("a message under way");
+                self.at_shard(shard, message);
+                self.promises[shard].check(&self.ledger.shards[shard]);
+            }
+            Link::Up(shard) => {
+                let coordinator = &mut self.ledger.coordinator;
+                match self.up[shard].pop_front().expect("a message under way") {
+                    Up::Ran(number, decisions, results) => coordinator.on_ran(number, decisions, results),
+                    Up::Ballot(ballot) => coordinator.on_ballot(ballot),
+                    Up::Finished(finished) => coordinator.on_finished(finished),
+                    Up::OpeningBallot(votes) => coordinator.on_opening_ballot(shard as u8, votes),
+                }
+                self.obey();
+            }
+        }
+    }
+
+    fn at_shard(&mut self, index: usize, message: Down) {
+        let shard = &mut self.ledger.shards[index];
+        let up = &mut self.up[index];
+        match message {
+            Down::Run(round) => {
+                let (decisions, results) = shard.run(&round);
+                up.push_back(Up::Ran(round.number, decisions, results));
+            }
+            Down::Prepare(round) => {
+                let ballot = shard.prepare(round.clone());
+                self.promises[index].voted(shard, &round, &ballot);
+                up.push_back(Up::Ballot(ballot));
+            }
+            Down::Finish(number, decisions) => {
+                up.push_back(Up::Finished(shard.finish(number, &decisions)));
+                self.promises[index].finished(shard, number);
+            }
+            Down::PrepareOpening(opening) => up.push_back(Up::OpeningBallot(shard.prepare_opening(&opening))),
+            Down::FinishOpening(opening, sequences, times) => shard.finish_opening(&opening, &sequences, &times),
+            Down::Pass(number) => shard.pass(number),
+            Down::Read(ticket, after, position) => {
+                let shards = self.down.len();
+                let read = self.reads.entry(ticket).or_insert_with(|| ReadAnswer {
+                    after,
+                    position,
+                    accounts: BTreeMap::new(),
+                    missing: shards,
+                });
+                read.missing -= 1;
+                for key in &self.read_keys[&ticket] {
+                    read.accounts.extend(shard.look_up(key).map(|record| (*key, record)));
+                }
+            }
+        }
+    }
+
+    /// Carries out what the coordinator wants, in its order.
+    fn obey(&mut self) {
+        while let Some(command) = self.ledger.coordinator.next_command() {
+            match command {
+                Command::Run(round) => self.down[0].push_back(Down::Run(round)),
+                Command::Prepare(round) => self.send_all(|| Down::Prepare(round.clone())),
+                Command::Finish { round, decisions } => self.send_all(|| Down::Finish(round, decisions.clone())),
+                Command::PrepareOpening(opening) => self.send_all(|| Down::PrepareOpening(opening.clone())),
+                Command::FinishOpening { opening, sequences, times } => {
+                    self.send_all(|| Down::FinishOpening(opening.clone(), sequences.clone(), times.clone()));
+                }
+                Command::Pass(number) => self.send_all(|| Down::Pass(number)),
+                Command::Read { ticket, after, position } => self.send_all(|| Down::Read(ticket, after, position)),
+                Command::Frame(draft) => self.append(&draft),
+                Command::Answer(answer) => {
+                    // An answer may come early only if nothing that it says was recorded.
+                    let recorded = answer.reply.items().map(|r| r.sequence).max().unwrap_or(0);
+                    assert!(recorded <= self.log.last_sequence(), "an answer came before its frame");
+                    assert!(
+                        recorded == 0 || recorded <= self.log.last_sequence_of(answer.after),
+                        "an answer waits for too little"
+                    );
+                    let before = self.answers.insert(answer.ticket, answer);
+                    assert!(before.is_none(), "a request was answered twice");
+                }
+            }
+        }
+    }
+
+    fn append(&mut self, draft: &FrameDraft) {
+        let frame = StoredFrame::encode(draft);
+        assert_eq!(frame.head.number, self.log.frames.len() as u64 + 1, "frames are numbered without a gap");
+        self.log.frames.push(frame);
+    }
+
+    fn send_all(&mut self, message: impl Fn() -> Down) {
+        self.down.iter_mut().for_each(|queue| queue.push_back(message()));
+    }
+}
+
+/// Makes a heave's two entries in the shards' memory, if both accounts are open; says whether they are.
+pub fn heave(ledger: &mut Ledger, institution: u32, heave: &crate::model::item::Heave) -> bool {
+    let shards = ledger.shards.len();
+    let sides = [(heave.debit, Side::Debit), (heave.credit, Side::Credit)].map(|(account, side)| {
+        let key = key(institution, account);
+        let home = usize::from(key.home(shards));
+        ledger.shards[home].look_up(&key).map(|record| (home, key, side, record))
+    });
+    let [Some(debit), Some(credit)] = sides else { return false };
+    for (home, key, side, record) in [debit, credit] {
+        let result = ledger.shards[home].replay(&key, record.asset, side, heave.amount, record.last_entry);
+        result.expect("its own asset");
+    }
+    true
+}

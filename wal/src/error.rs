@@ -1,0 +1,393 @@
+//! What can go wrong, per operation. Every message names the file, the offset where there is one, and what to do.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use thiserror::Error;
+
+/// Why a ledger could not be made. Whatever was made before the failure stays: remove the directory and try again.
+#[derive(Debug, Error)]
+pub enum CreateError {
+    /// The directory holds something.
+    #[error("{} is not empty: a ledger is made in a new or empty directory; nothing was changed", data.display())]
+    NotEmpty {
+        /// The data directory.
+        data: PathBuf,
+    },
+    /// The segment size is out of range.
+    #[error("segments of {segment_bytes} bytes: choose 65536 to 268435456 bytes, a multiple of 4096")]
+    SegmentBytes {
+        /// What was asked for.
+        segment_bytes: u64,
+    },
+    /// The key file could not be written.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A file could not be made.
+    #[error("{}: {source}; no ledger was made: remove the directory and try again", file.display())]
+    Io {
+        /// The file or directory.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Why `ledger.json` could not be used.
+#[derive(Debug, Error)]
+pub enum ManifestError {
+    /// There is none.
+    #[error("{} has no ledger.json: it is not a ledger, or its making was interrupted; make one with `florin init`", data.display())]
+    NotALedger {
+        /// The data directory.
+        data: PathBuf,
+    },
+    /// It cannot be read.
+    #[error("{}: {source}", file.display())]
+    Io {
+        /// The manifest.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is not what was written.
+    #[error("{}: {reason}; restore the file from a backup", file.display())]
+    Text {
+        /// The manifest.
+        file: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// It is of another version.
+    #[error("{}: format {found} is not known, this program knows format {known}; use the program that wrote it", file.display())]
+    UnknownFormat {
+        /// The manifest.
+        file: PathBuf,
+        /// Version in the file.
+        found: u32,
+        /// Version of this program.
+        known: u32,
+    },
+    /// Its segment size is impossible.
+    #[error("{}: segments of {found} bytes cannot be; restore the file from a backup", file.display())]
+    SegmentBytes {
+        /// The manifest.
+        file: PathBuf,
+        /// Size in the file.
+        found: u64,
+    },
+}
+
+/// Why the chain keys could not be used.
+#[derive(Debug, Error)]
+pub enum KeyError {
+    /// A file cannot be read or written.
+    #[error("{}: {source}", file.display())]
+    Io {
+        /// The key file or the folder.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A key file is not one.
+    #[error("{}: {reason}; restore the key file from a backup", file.display())]
+    Text {
+        /// The key file.
+        file: PathBuf,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// There is no key.
+    #[error("{}: there is no chain-ID.key; restore the key files, the log cannot be checked without them", folder.display())]
+    NoKey {
+        /// The folder.
+        folder: PathBuf,
+    },
+}
+
+/// Why the data directory could not be locked.
+#[derive(Debug, Error)]
+pub enum LockError {
+    /// Another process has it.
+    #[error(
+        "{}: process {pid} ({command}) is using this ledger; stop it first, or use its own directory for another one",
+        file.display()
+    )]
+    Held {
+        /// The lock file.
+        file: PathBuf,
+        /// Process id as the holder wrote it; 0 if unknown.
+        pid: u32,
+        /// Command line as the holder wrote it.
+        command: String,
+    },
+    /// There is no lock file.
+    #[error("{} has no LOCK: it is not a ledger; make one with `florin init`", data.display())]
+    NoLedger {
+        /// The data directory.
+        data: PathBuf,
+    },
+    /// The file cannot be opened or written.
+    #[error("{}: {source}", file.display())]
+    Io {
+        /// The lock file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// What says that damaged data had been durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// A later group's `durable_upto`.
+    DurableUpto {
+        /// Its segment's file.
+        file: String,
+        /// Its offset.
+        offset: u64,
+        /// The last frame that it says was durable.
+        frame: u64,
+    },
+    /// A later group with frames: it was only begun after the sync of all groups before it.
+    LaterGroup {
+        /// Its segment's file.
+        file: String,
+        /// Its offset.
+        offset: u64,
+    },
+    /// A later segment was begun: all before it was durable by then.
+    LaterSegment {
+        /// Its file.
+        file: String,
+        /// The first frame it could hold.
+        first_frame: u64,
+    },
+    /// The watermark file.
+    Watermark {
+        /// The last frame that it says was durable.
+        frame: u64,
+        /// The last group that it says was durable.
+        group: u64,
+    },
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Proof::DurableUpto { file, offset, frame } => {
+                write!(f, "the group at offset {offset} of {file} says that frame {frame} was durable")
+            }
+            Proof::LaterGroup { file, offset } => {
+                write!(f, "a group with frames at offset {offset} of {file} was written after it")
+            }
+            Proof::LaterSegment { file, first_frame } => {
+                write!(f, "{file} was begun after it, at frame {first_frame}")
+            }
+            Proof::Watermark { frame, group } => {
+                write!(f, "the watermark says that frame {frame} and group {group} were durable")
+            }
+        }
+    }
+}
+
+/// Acknowledged data that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The file with the damage.
+    pub file: String,
+    /// Offset of the group that cannot be read, in bytes.
+    pub offset: u64,
+    /// What is wrong there.
+    pub reason: &'static str,
+    /// The last frame before the damage; 0 if none.
+    pub last_good_frame: u64,
+    /// The highest frame that is known to have been acknowledged and is behind the damage, if the proof names one.
+    pub acknowledged_upto: Option<u64>,
+    /// What says so.
+    pub proof: Proof,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "acknowledged data is damaged: {} at offset {}: {}; the log is whole up to frame {}, ",
+            self.file, self.offset, self.reason, self.last_good_frame
+        )?;
+        match self.acknowledged_upto {
+            Some(last) => write!(f, "frames {} to {last} were acknowledged", self.last_good_frame + 1)?,
+            None => write!(f, "frames after it may have been acknowledged")?,
+        }
+        write!(
+            f,
+            " ({}). Nothing was changed. Restore this file from a backup or a copy of the log and check it with \
+             `florin verify`; do not delete or cut any segment",
+            self.proof
+        )
+    }
+}
+
+/// Why a log was not recovered, or did not pass a scan. Nothing was changed.
+#[derive(Debug, Error)]
+pub enum RecoverError<E> {
+    /// The manifest.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The keys.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A file cannot be read, or the torn tail not be cleared.
+    #[error("{file} at offset {offset}: {source}; nothing was served: mend the disk or restore the file from a backup")]
+    Io {
+        /// The file.
+        file: String,
+        /// Where.
+        offset: u64,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Both slots of the watermark are bad, or it is another ledger's.
+    #[error("watermark: {reason}; restore the file from a backup: without it a log that lost its end looks whole")]
+    Watermark {
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// Acknowledged data is damaged.
+    #[error("{0}")]
+    Damaged(Box<Damage>),
+    /// A segment that was written whole is not of this log or not of a known format.
+    #[error(
+        "{file} at offset {offset}: {reason}; nothing was changed: use the program and the files that belong to this log"
+    )]
+    Segment {
+        /// The file.
+        file: String,
+        /// Where.
+        offset: u64,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// A frame in an undamaged group is not the next of the chain: a wrong key, or a changed file.
+    #[error(
+        "{file} at offset {offset}: frame {frame}: {reason}; this is not a torn write: the key file is the wrong one or \
+         the log was changed; restore them from a backup"
+    )]
+    Frame {
+        /// The file.
+        file: String,
+        /// Offset of the frame's header.
+        offset: u64,
+        /// The frame that was expected here.
+        frame: u64,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// The caller did not accept a frame.
+    #[error("{file} at offset {offset}: frame {frame}: {error}")]
+    Apply {
+        /// The file.
+        file: String,
+        /// Offset of the frame's header.
+        offset: u64,
+        /// The frame.
+        frame: u64,
+        /// What the caller said.
+        error: E,
+    },
+}
+
+/// Why the writer could not be started. Nothing was served.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The opening group, its segment or the watermark could not be written.
+    #[error("the log could not be opened for writing: {0}")]
+    Write(#[from] LogFailure),
+    /// A thread could not be started.
+    #[error("the thread {name} could not be started: {source}")]
+    Thread {
+        /// Its name.
+        name: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A write or sync of the log failed. Nothing further is written or acknowledged: end the process and start it again,
+/// recovery finds out what the disk has.
+#[derive(Clone, Debug, Error)]
+pub enum LogFailure {
+    /// A file of the log could not be opened or made.
+    #[error("{file}: cannot be opened: {source}")]
+    Open {
+        /// The file.
+        file: String,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// A write failed.
+    #[error("{file} at offset {offset}: writing {bytes} bytes failed: {source}")]
+    Write {
+        /// The file.
+        file: String,
+        /// Where.
+        offset: u64,
+        /// How much.
+        bytes: usize,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// A sync failed. What the disk has is unknown until recovery reads it.
+    #[error("{file}: sync failed: {source}")]
+    Sync {
+        /// The file.
+        file: String,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// A frame was appended without asking for room, and no segment can be allocated.
+    #[error("{file}: no segment could be allocated for a frame that was already applied: {source}")]
+    NoRoom {
+        /// The segment that is missing.
+        file: String,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// A thread of the log met a bug.
+    #[error("the log's writer thread stopped: a bug; its message is on standard error")]
+    Bug,
+}
+
+/// Why a frame could not be read back.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// The file cannot be read.
+    #[error("{file} at offset {offset}: {source}")]
+    Io {
+        /// The file.
+        file: String,
+        /// Where.
+        offset: u64,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Bytes that were durable are not what was written.
+    #[error("{file} at offset {offset}: {reason}; restore the file from a backup and check it with `florin verify`")]
+    Damaged {
+        /// The file.
+        file: String,
+        /// Where.
+        offset: u64,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// The frame is not durable yet or does not exist.
+    #[error("frame {frame} is not in the log, which is durable up to frame {durable}")]
+    NoFrame {
+        /// What was asked for.
+        frame: u64,
+        /// The last durable frame.
+        durable: u64,
+    },
+}

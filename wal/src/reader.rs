@@ -1,0 +1,126 @@
+//! Reads frames back, only up to the durable position, with positioned reads and no maps. Cheap to clone, one per
+//! thread; all of them share the tables.
+
+use crate::error::ReadError;
+use crate::frame::{FrameHead, FramePlace};
+use crate::key::KeyRing;
+use crate::ledger::LedgerId;
+use crate::limits::{FIRST_FRAME, FRAME_HEADER_BYTES};
+use crate::storage::Storage;
+use crate::table::{SegmentTable, Tables};
+use crate::writer::Shared;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A durable frame and where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameRef {
+    /// What its header says.
+    pub head: FrameHead,
+    /// Where it stands.
+    pub place: FramePlace,
+}
+
+/// Reads the log beside its writer.
+#[derive(Clone)]
+pub struct LogReader {
+    keys: Arc<KeyRing>,
+    ledger: LedgerId,
+    shared: Arc<Shared>,
+    tables: Arc<Tables>,
+    /// The segment read last, so that a run of reads takes no lock.
+    last: Option<Arc<SegmentTable>>,
+}
+
+impl LogReader {
+    pub(crate) fn new(storage: Arc<dyn Storage>, keys: KeyRing, ledger: LedgerId, shared: Arc<Shared>) -> LogReader {
+        LogReader { keys: Arc::new(keys), ledger, shared, tables: Arc::new(Tables::new(storage)), last: None }
+    }
+
+    /// The ledger's id.
+    pub fn ledger(&self) -> LedgerId {
+        self.ledger
+    }
+
+    /// The last durable frame.
+    pub fn durable(&self) -> u64 {
+        self.shared.durable.load(Ordering::Acquire)
+    }
+
+    /// The durable frame with a sequence number; `None` if there is none (yet).
+    pub fn frame_of_sequence(&mut self, sequence: u64) -> Result<Option<FrameRef>, ReadError> {
+        // Before the segments: those begun since hold later frames only.
+        let durable = self.durable();
+        let Some((head, last_frame)) = self.shared.segments.of_sequence(sequence) else { return Ok(None) };
+        let table = self.table(head)?;
+        let found = table.frame_of_sequence(&self.keys, sequence, last_frame.min(durable))?;
+        Ok(found.map(|(place, head)| FrameRef { head, place }))
+    }
+
+    /// A durable frame by its number.
+    pub fn frame(&mut self, number: u64) -> Result<FrameRef, ReadError> {
+        let durable = self.durable();
+        let segment = match number {
+            FIRST_FRAME.. if number <= durable => self.shared.segments.of_frame(number),
+            _ => None,
+        };
+        let Some((head, _)) = segment else { return Err(ReadError::NoFrame { frame: number, durable }) };
+        let (place, head) = self.table(head)?.frame(&self.keys, number)?;
+        Ok(FrameRef { head, place })
+    }
+
+    /// Fills `into` from a frame's payload, from `offset` in it, without reading the rest, hence without checking the
+    /// digest. A range outside of the payload is a bug of the caller.
+    pub fn read_payload(&mut self, frame: &FrameRef, offset: u32, into: &mut [u8]) -> Result<(), ReadError> {
+        let length = frame.head.payload_bytes as usize;
+        assert!(offset as usize + into.len() <= length, "the range is within the payload of {length} bytes");
+        self.read_body(frame, u64::from(offset), into)
+    }
+
+    /// As [`LogReader::read_payload`], from the voucher area.
+    pub fn read_vouchers(&mut self, frame: &FrameRef, offset: u32, into: &mut [u8]) -> Result<(), ReadError> {
+        let length = frame.head.vouchers_bytes as usize;
+        assert!(offset as usize + into.len() <= length, "the range is within the vouchers of {length} bytes");
+        self.read_body(frame, u64::from(frame.head.payload_bytes) + u64::from(offset), into)
+    }
+
+    /// Reads a whole frame into the two vectors and checks both digests.
+    pub fn read_frame(
+        &mut self,
+        number: u64,
+        payload: &mut Vec<u8>,
+        vouchers: &mut Vec<u8>,
+    ) -> Result<FrameRef, ReadError> {
+        let frame = self.frame(number)?;
+        payload.resize(frame.head.payload_bytes as usize, 0);
+        vouchers.resize(frame.head.vouchers_bytes as usize, 0);
+        self.read_payload(&frame, 0, payload)?;
+        self.read_vouchers(&frame, 0, vouchers)?;
+        if blake3::hash(payload) != frame.head.digest || blake3::hash(vouchers) != frame.head.vouchers_digest {
+            let (file, offset) = (frame.place.file(), frame.place.offset);
+            return Err(ReadError::Damaged { file, offset, reason: "the digest of the frame does not match" });
+        }
+        Ok(frame)
+    }
+
+    fn read_body(&mut self, frame: &FrameRef, offset: u64, into: &mut [u8]) -> Result<(), ReadError> {
+        let last = self.last.as_ref().filter(|table| table.head.ordinal == frame.place.segment);
+        let table = match last {
+            Some(table) => Arc::clone(table),
+            None => {
+                let (head, _) = self.shared.segments.of_frame(frame.head.number).expect("the frame was found in it");
+                self.table(head)?
+            }
+        };
+        table.read(frame.place.offset + FRAME_HEADER_BYTES as u64 + offset, into)
+    }
+
+    fn table(&mut self, head: crate::format::SegmentHead) -> Result<Arc<SegmentTable>, ReadError> {
+        if let Some(table) = self.last.as_ref().filter(|table| table.head.ordinal == head.ordinal) {
+            return Ok(Arc::clone(table));
+        }
+        let table = self.tables.of(head)?;
+        self.last = Some(Arc::clone(&table));
+        Ok(table)
+    }
+}

@@ -1,0 +1,162 @@
+//! Where the writer stands, what is queued, and which segments there are: the promise that a frame will find room.
+//! A promise is never more than what is set aside on the disk, whatever the writer makes of the queue: merging frames
+//! into groups and leaving out seals only takes less.
+
+use crate::limits::{BLOCK_BYTES, FRAME_HEADER_BYTES, GROUP_HEADER_BYTES, to_blocks};
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Whether a frame would find room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// It will.
+    Ready,
+    /// A segment is being allocated; nothing has failed.
+    Soon,
+    /// No segment can be allocated now, or the log has stopped.
+    Full,
+}
+
+/// Where the next group goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Position {
+    /// Current segment; 0 before the first.
+    pub segment: u64,
+    /// Offset of the next group in it; the segment's size if nothing more fits.
+    pub offset: u64,
+}
+
+/// What the lock guards.
+pub(crate) struct RoomState {
+    pub position: Position,
+    /// Body bytes of frames handed to the writer and not yet written, oldest first.
+    pub outstanding: VecDeque<u64>,
+    /// All segments up to this ordinal are filled with zeros and durable.
+    pub ready_upto: u64,
+    /// All segments up to this ordinal have their space set aside.
+    pub reserved_upto: u64,
+    /// The last try to allocate failed with this.
+    pub failing: Option<Arc<io::Error>>,
+    /// The writer has a frame and no segment for it.
+    pub waiting: bool,
+    /// The writer has stopped.
+    pub stopped: bool,
+}
+
+/// Shared by the engine's side, the writer and the allocator.
+pub(crate) struct RoomKeeper {
+    segment_bytes: u64,
+    state: Mutex<RoomState>,
+    changed: Condvar,
+}
+
+impl RoomKeeper {
+    pub(crate) fn new(segment_bytes: u64, position: Position, ready_upto: u64) -> RoomKeeper {
+        let state = RoomState {
+            position,
+            outstanding: VecDeque::new(),
+            ready_upto,
+            reserved_upto: ready_upto,
+            failing: None,
+            waiting: false,
+            stopped: false,
+        };
+        RoomKeeper { segment_bytes, state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, RoomState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state and wakes whoever waits for it.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut RoomState) -> T) -> T {
+        let out = change(&mut self.lock());
+        self.changed.notify_all();
+        out
+    }
+
+    pub(crate) fn wait<'a>(&self, state: MutexGuard<'a, RoomState>) -> MutexGuard<'a, RoomState> {
+        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn wait_at_most<'a>(
+        &self,
+        state: MutexGuard<'a, RoomState>,
+        time: Duration,
+    ) -> MutexGuard<'a, RoomState> {
+        self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Whether a frame of `bytes` would find room behind all that is queued.
+    pub(crate) fn room(&self, bytes: u64) -> Room {
+        self.judge(&self.lock(), bytes)
+    }
+
+    /// As [`RoomKeeper::room`], but waits for the outcome of an allocation that is under way.
+    pub(crate) fn decide(&self, bytes: u64) -> bool {
+        let mut state = self.lock();
+        loop {
+            match self.judge(&state, bytes) {
+                Room::Ready => return true,
+                Room::Full => return false,
+                Room::Soon => state = self.wait(state),
+            }
+        }
+    }
+
+    fn judge(&self, state: &RoomState, bytes: u64) -> Room {
+        if state.stopped {
+            return Room::Full;
+        }
+        let mut at = state.position;
+        for &queued in state.outstanding.iter().chain([&bytes]) {
+            at = self.behind(at, queued);
+        }
+        if at.segment <= state.reserved_upto.max(state.ready_upto) {
+            Room::Ready
+        } else if state.failing.is_some() {
+            Room::Full
+        } else {
+            Room::Soon
+        }
+    }
+
+    /// The furthest place the writer can stand at after a frame alone in its group, with a seal in front of it.
+    fn behind(&self, at: Position, bytes: u64) -> Position {
+        let group = to_blocks((GROUP_HEADER_BYTES + FRAME_HEADER_BYTES) as u64 + bytes);
+        let sealed = at.offset + BLOCK_BYTES as u64;
+        if sealed + group <= self.segment_bytes {
+            return Position { segment: at.segment, offset: sealed + group };
+        }
+        Position { segment: at.segment + 1, offset: BLOCK_BYTES as u64 + group }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::SEGMENT_BYTES_MIN;
+
+    fn keeper(offset: u64, ready: u64) -> RoomKeeper {
+        RoomKeeper::new(SEGMENT_BYTES_MIN, Position { segment: 1, offset }, ready)
+    }
+
+    #[test]
+    fn a_promise_counts_the_queue_the_seal_and_the_waste_at_the_end_of_a_segment() {
+        let half = SEGMENT_BYTES_MIN / 2;
+        assert_eq!(keeper(BLOCK_BYTES as u64, 1).room(100), Room::Ready);
+        assert_eq!(keeper(SEGMENT_BYTES_MIN, 1).room(100), Room::Soon);
+        assert_eq!(keeper(SEGMENT_BYTES_MIN, 2).room(100), Room::Ready);
+        let room = keeper(BLOCK_BYTES as u64, 2);
+        room.change(|state| state.outstanding.extend([half, half]));
+        assert_eq!(room.room(half), Room::Soon, "each half needs a segment of its own");
+        assert_eq!(room.room(100), Room::Ready);
+        room.change(|state| state.failing = Some(Arc::new(io::Error::other("full"))));
+        assert_eq!(room.room(half), Room::Full);
+        assert_eq!(room.room(100), Room::Ready, "what is set aside stays promised");
+        room.change(|state| state.stopped = true);
+        assert_eq!(room.room(100), Room::Full);
+    }
+}

@@ -1,0 +1,210 @@
+//! Keeps segments ready ahead of the writer, on a thread of its own: sets space aside, fills it with zeros at a pace
+//! that leaves the disk to the log, syncs it, and tries again, ever less often, while the disk is full. Never touches a
+//! segment that is ready or in use.
+
+use crate::block::Blocks;
+use crate::limits::{
+    ALLOCATE_RETRY_MS_MAX, ALLOCATE_RETRY_MS_MIN, FILL_CHUNK_BYTES, FILL_PACE_BYTES_PER_SECOND, SEGMENTS_RESERVED_AHEAD,
+};
+use crate::room::{Position, RoomKeeper, RoomState};
+use crate::segments::{LOG_FOLDER, segment_name};
+use crate::storage::{Storage, StorageFile};
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The allocator of segments.
+pub(crate) struct SpareMaker {
+    storage: Arc<dyn Storage>,
+    room: Arc<RoomKeeper>,
+    segment_bytes: u64,
+    spares: u64,
+    zeros: Blocks,
+    filling: Option<Filling>,
+    /// Whether the storage can set space aside before it is written.
+    reserves: bool,
+    /// The segment that could not be allocated; only getting past it ends the failure.
+    failed: u64,
+}
+
+/// A segment on its way to being ready.
+struct Filling {
+    ordinal: u64,
+    file: Box<dyn StorageFile>,
+    offset: u64,
+    from: Position,
+}
+
+/// What there is to do.
+enum Work {
+    Reserve(u64),
+    Fill(u64),
+    Nothing,
+    Stop,
+}
+
+impl SpareMaker {
+    pub(crate) fn new(storage: Arc<dyn Storage>, room: Arc<RoomKeeper>, segment_bytes: u64, spares: u64) -> SpareMaker {
+        let zeros = Blocks::new(FILL_CHUNK_BYTES.min(segment_bytes as usize));
+        SpareMaker { storage, room, segment_bytes, spares, zeros, filling: None, reserves: true, failed: 0 }
+    }
+
+    /// Makes all segments up to `ordinal` ready now, as fast as the disk goes. For a start that needs one.
+    pub(crate) fn ready_now(&mut self, ordinal: u64) -> io::Result<()> {
+        loop {
+            let next = self.room.lock().ready_upto + 1;
+            if next > ordinal {
+                return Ok(());
+            }
+            self.fill(next)?;
+        }
+    }
+
+    /// Runs until the writer stops.
+    pub(crate) fn run(mut self) {
+        let mut pause = Duration::from_millis(ALLOCATE_RETRY_MS_MIN);
+        loop {
+            let (ordinal, done) = match self.next_work() {
+                Work::Stop => return,
+                Work::Nothing => {
+                    let state = self.room.lock();
+                    if matches!(self.work(&state), Work::Nothing) {
+                        drop(self.room.wait(state));
+                    }
+                    continue;
+                }
+                Work::Reserve(ordinal) => (ordinal, self.reserve(ordinal)),
+                Work::Fill(ordinal) => {
+                    self.pace();
+                    (ordinal, self.fill(ordinal))
+                }
+            };
+            match done {
+                Ok(()) if self.failed == 0 => pause = Duration::from_millis(ALLOCATE_RETRY_MS_MIN),
+                Ok(()) => {}
+                Err(error) => {
+                    // From its start again: what a failed write left is not known.
+                    self.filling = None;
+                    self.failed = ordinal;
+                    let can_fill = self.room.change(|state| {
+                        state.failing = Some(Arc::new(error));
+                        state.ready_upto + 1 < ordinal
+                    });
+                    if !can_fill {
+                        self.back_off(pause);
+                        pause = (pause * 2).min(Duration::from_millis(ALLOCATE_RETRY_MS_MAX));
+                    }
+                }
+            }
+        }
+    }
+
+    fn next_work(&self) -> Work {
+        self.work(&self.room.lock())
+    }
+
+    fn work(&self, state: &RoomState) -> Work {
+        let wanted = state.position.segment + self.spares;
+        if state.stopped {
+            Work::Stop
+        } else if state.failing.is_some() && state.ready_upto < wanted.min(state.reserved_upto) {
+            // Space that is set aside already can be filled on a full disk.
+            Work::Fill(state.ready_upto + 1)
+        } else if self.reserves && state.reserved_upto < wanted + SEGMENTS_RESERVED_AHEAD {
+            Work::Reserve(state.reserved_upto + 1)
+        } else if state.ready_upto < wanted {
+            Work::Fill(state.ready_upto + 1)
+        } else {
+            Work::Nothing
+        }
+    }
+
+    fn reserve(&mut self, ordinal: u64) -> io::Result<()> {
+        let file = self.storage.create(&segment_name(ordinal))?;
+        if file.reserve(self.segment_bytes)? {
+            file.sync_all()?;
+            self.storage.sync_directory(LOG_FOLDER)?;
+            self.publish(ordinal, |state| state.reserved_upto = ordinal);
+        } else {
+            self.reserves = false;
+        }
+        Ok(())
+    }
+
+    /// Tells of a segment, and in the same moment that what failed before does no longer.
+    fn publish(&mut self, ordinal: u64, change: impl FnOnce(&mut RoomState)) {
+        let over = ordinal >= self.failed;
+        if over {
+            self.failed = 0;
+        }
+        self.room.change(|state| {
+            change(state);
+            if over {
+                state.failing = None;
+            }
+        });
+    }
+
+    /// Writes one chunk of zeros, and publishes the segment after the last one.
+    fn fill(&mut self, ordinal: u64) -> io::Result<()> {
+        if self.filling.as_ref().is_none_or(|filling| filling.ordinal != ordinal) {
+            let file = self.storage.create(&segment_name(ordinal))?;
+            self.filling = Some(Filling { ordinal, file, offset: 0, from: self.room.lock().position });
+        }
+        let filling = self.filling.as_mut().expect("set above");
+        let take = (self.segment_bytes - filling.offset).min(self.zeros.len() as u64);
+        filling.file.write_at(&self.zeros.bytes()[..take as usize], filling.offset)?;
+        filling.file.sync()?;
+        filling.offset += take;
+        if filling.offset == self.segment_bytes {
+            filling.file.sync_all()?;
+            self.storage.sync_directory(LOG_FOLDER)?;
+            self.filling = None;
+            self.publish(ordinal, |state| {
+                state.ready_upto = ordinal;
+                state.reserved_upto = state.reserved_upto.max(ordinal);
+            });
+        }
+        Ok(())
+    }
+
+    /// Lets the log have the disk for as long as a chunk may take, unless the writer comes near.
+    fn pace(&self) {
+        let Some(filling) = &self.filling else { return };
+        let time = Duration::from_nanos(self.zeros.len() as u64 * 1_000_000_000 / FILL_PACE_BYTES_PER_SECOND);
+        let until = Instant::now() + time;
+        let mut state = self.room.lock();
+        while !state.stopped && !self.hurry(filling, &state) {
+            let now = Instant::now();
+            if now >= until {
+                break;
+            }
+            state = self.room.wait_at_most(state, until - now);
+        }
+    }
+
+    /// Whether there is no time to lose: the writer waits, or nothing is ready behind its segment and the fill is not a
+    /// quarter ahead of the writer's own progress.
+    fn hurry(&self, filling: &Filling, state: &RoomState) -> bool {
+        if state.waiting || state.ready_upto > state.position.segment {
+            return state.waiting;
+        }
+        let place = |at: Position| u128::from(at.segment) * u128::from(self.segment_bytes) + u128::from(at.offset);
+        let from = place(filling.from);
+        let distance = place(Position { segment: filling.ordinal, offset: 0 }).saturating_sub(from);
+        let gone = place(state.position).saturating_sub(from);
+        u128::from(filling.offset) * distance * 4 < gone * u128::from(self.segment_bytes) * 5
+    }
+
+    fn back_off(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        let mut state = self.room.lock();
+        while !state.stopped {
+            let now = Instant::now();
+            if now >= until {
+                return;
+            }
+            state = self.room.wait_at_most(state, until - now);
+        }
+    }
+}

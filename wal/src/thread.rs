@@ -1,0 +1,224 @@
+//! The one thread that writes the log: takes everything queued, writes and syncs it as one group, reports it, and takes
+//! what has come meanwhile. The only timer is the seal's. After a failure it never writes again.
+
+use crate::error::LogFailure;
+use crate::group::{GroupWriter, NewFrame, Written};
+use crate::limits::{SEAL_AFTER_MS, SPIN_US};
+use crate::segments::segment_name;
+use crate::stats::{add, class};
+use crate::writer::{Queued, Shared};
+use crossbeam::channel::{Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::time::{Duration, Instant};
+
+/// Called with the last durable frame after each group that had frames.
+pub(crate) type OnDurable = Box<dyn Fn(u64) + Send>;
+/// Called once when the log fails.
+pub(crate) type OnFailure = Box<dyn FnOnce(LogFailure) + Send>;
+
+/// The writer thread.
+pub(crate) struct WriterThread {
+    pub group: GroupWriter,
+    pub frames: Receiver<Queued>,
+    pub shared: Arc<Shared>,
+    pub on_durable: OnDurable,
+}
+
+/// What the channel gave.
+enum Next {
+    Frame(Queued),
+    /// Nothing came for the time of a seal.
+    Quiet,
+    Closed,
+}
+
+/// Says that the log failed even if the thread ends in a panic.
+struct Farewell {
+    shared: Arc<Shared>,
+    on_failure: Option<OnFailure>,
+}
+
+impl Farewell {
+    fn failed(&mut self, failure: LogFailure) {
+        self.shared.room.change(|state| state.stopped = true);
+        if let Some(on_failure) = self.on_failure.take() {
+            on_failure(failure);
+        }
+    }
+}
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.failed(LogFailure::Bug);
+        }
+    }
+}
+
+impl WriterThread {
+    /// Runs until all senders are gone or a write fails.
+    pub(crate) fn run(mut self, on_failure: OnFailure) -> Result<(), LogFailure> {
+        let mut farewell = Farewell { shared: Arc::clone(&self.shared), on_failure: Some(on_failure) };
+        let done = self.write_all();
+        match &done {
+            Ok(()) => self.shared.room.change(|state| state.stopped = true),
+            Err(failure) => farewell.failed(failure.clone()),
+        }
+        done
+    }
+
+    fn write_all(&mut self) -> Result<(), LogFailure> {
+        let mut held: Option<Queued> = None;
+        // The opening group is as good as a seal.
+        let mut sealed = true;
+        loop {
+            let next = match held.take() {
+                Some(frame) => Next::Frame(frame),
+                None => self.receive(sealed),
+            };
+            match next {
+                Next::Frame(frame) => {
+                    held = self.write_group(frame)?;
+                    sealed = false;
+                }
+                Next::Quiet | Next::Closed if !sealed => {
+                    self.seal()?;
+                    sealed = true;
+                }
+                Next::Quiet => {}
+                Next::Closed => return Ok(()),
+            }
+        }
+    }
+
+    /// Looks for a while, since waking a parked thread costs more than most waits are long, then parks. Between looks
+    /// it yields, so that with few cores it takes no time from a thread that could run.
+    fn receive(&self, sealed: bool) -> Next {
+        let start = Instant::now();
+        let spin = Duration::from_micros(SPIN_US);
+        loop {
+            match self.frames.try_recv() {
+                Ok(frame) => return Next::Frame(frame),
+                Err(TryRecvError::Disconnected) => return Next::Closed,
+                Err(TryRecvError::Empty) if start.elapsed() >= spin => break,
+                Err(TryRecvError::Empty) => std::thread::yield_now(),
+            }
+        }
+        if sealed {
+            return self.frames.recv().map_or(Next::Closed, Next::Frame);
+        }
+        match self.frames.recv_timeout(Duration::from_millis(SEAL_AFTER_MS)) {
+            Ok(frame) => Next::Frame(frame),
+            Err(RecvTimeoutError::Timeout) => Next::Quiet,
+            Err(RecvTimeoutError::Disconnected) => Next::Closed,
+        }
+    }
+
+    /// Writes this frame and what is queued behind it. Gives back a frame that did not fit any more.
+    fn write_group(&mut self, first: Queued) -> Result<Option<Queued>, LogFailure> {
+        if !self.group.fits(first.buffer.bytes()) {
+            self.await_segment(self.group.next_segment())?;
+            self.group.begin_segment(fresh_salt()?)?;
+        }
+        self.add(first);
+        let mut held = None;
+        while let Ok(frame) = self.frames.try_recv() {
+            if !self.group.fits(frame.buffer.bytes()) {
+                held = Some(frame);
+                break;
+            }
+            self.add(frame);
+        }
+        let written = self.group.write()?;
+        self.settle(&written);
+        let durable = self.group.end().last_frame;
+        self.shared.durable.store(durable, Release);
+        (self.on_durable)(durable);
+        Ok(held)
+    }
+
+    fn add(&mut self, frame: Queued) {
+        let (payload, vouchers) = frame.buffer.read();
+        let Queued { number, first_sequence, count, time_ns, .. } = frame;
+        self.group.add(&NewFrame { number, first_sequence, count, time_ns, payload, vouchers });
+    }
+
+    /// An empty group, or, where the segment has no block left for it, the watermark alone: a seal never begins a
+    /// segment.
+    fn seal(&mut self) -> Result<(), LogFailure> {
+        if self.group.fits_empty() {
+            let written = self.group.write()?;
+            self.settle(&written);
+            return Ok(());
+        }
+        self.group.mark()?;
+        add(&self.shared.counters.syncs, 1);
+        add(&self.shared.counters.watermarks, 1);
+        Ok(())
+    }
+
+    /// Counts a group and lets the others know where the writer stands.
+    fn settle(&self, written: &Written) {
+        count(&self.shared, written);
+        if let Some(head) = written.began {
+            self.shared.segments.push(head);
+            self.shared.counters.segment.store(head.ordinal, Relaxed);
+        }
+        let position = self.group.end().position();
+        self.shared.room.change(|state| {
+            state.position = position;
+            let frames = written.frames as usize;
+            assert!(frames <= state.outstanding.len(), "a frame is accounted for before it is queued");
+            state.outstanding.drain(..frames);
+        });
+    }
+
+    /// Waits until a segment is ready. Whoever asked for room first never sees this fail: space is set aside, only the
+    /// zeros are missing.
+    fn await_segment(&self, ordinal: u64) -> Result<(), LogFailure> {
+        let room = &self.shared.room;
+        let mut state = room.lock();
+        if state.ready_upto >= ordinal {
+            return Ok(());
+        }
+        add(&self.shared.counters.segment_waits, 1);
+        drop(state);
+        room.change(|state| state.waiting = true);
+        state = room.lock();
+        while state.ready_upto < ordinal {
+            if let Some(source) = state.failing.clone().filter(|_| state.reserved_upto < ordinal) {
+                return Err(LogFailure::NoRoom { file: segment_name(ordinal), source });
+            }
+            state = room.wait(state);
+        }
+        state.waiting = false;
+        Ok(())
+    }
+}
+
+/// Adds a group to the counters.
+pub(crate) fn count(shared: &Shared, written: &Written) {
+    let counters = &shared.counters;
+    add(&counters.groups, 1);
+    add(&counters.seals, u64::from(written.frames == 0));
+    add(&counters.frames, u64::from(written.frames));
+    add(&counters.frame_bytes, written.frame_bytes);
+    add(&counters.disk_bytes, written.disk_bytes);
+    add(&counters.syncs, 1 + u64::from(written.watermark));
+    add(&counters.watermarks, u64::from(written.watermark));
+    add(&counters.group_frames[class(u64::from(written.frames))], 1);
+    add(&counters.group_blocks[class(written.disk_bytes / crate::limits::BLOCK_BYTES as u64)], 1);
+}
+
+/// A random salt for a segment.
+pub(crate) fn fresh_salt() -> Result<u64, LogFailure> {
+    let mut bytes = [0; 8];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => Ok(u64::from_le_bytes(bytes)),
+        Err(error) => Err(LogFailure::Open {
+            file: "the system's random source".into(),
+            source: Arc::new(std::io::Error::other(error)),
+        }),
+    }
+}

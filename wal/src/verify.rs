@@ -1,0 +1,53 @@
+//! The same walk and verdict as recovery, read-only, for `florin verify` and `florin log`. It takes no lock: beside a
+//! running writer the end of the log moves, so a verdict on the tail needs the lock, held by the caller.
+
+use crate::disk::{DiskStorage, IoMode, IoReport};
+use crate::error::RecoverError;
+use crate::evidence;
+use crate::frame::Frame;
+use crate::key::KeyRing;
+use crate::ledger::LedgerManifest;
+use crate::recover::read_watermark;
+use crate::segments::segment_name;
+use crate::storage::{Access, Storage};
+use crate::tail;
+use crate::walk::{RecoveryReport, walk};
+use crate::watermark::WATERMARK_FILE;
+use std::path::Path;
+
+/// What a scan found: what a recovery would report. The torn tail is still there.
+pub type ScanReport = RecoveryReport;
+
+/// Checks the whole log, gives each frame to `each`, in order, and writes nothing.
+pub fn scan<E>(data: &Path, each: &mut dyn FnMut(Frame<'_>) -> Result<(), E>) -> Result<ScanReport, RecoverError<E>> {
+    let manifest = LedgerManifest::load(data)?;
+    let keys = KeyRing::load(data)?;
+    let disk = DiskStorage::open(data, IoMode::Buffered, WATERMARK_FILE).map_err(|source| RecoverError::Io {
+        file: WATERMARK_FILE.into(),
+        offset: 0,
+        source,
+    })?;
+    let io = disk.report().clone();
+    scan_on(&disk, io, &manifest, &keys, each)
+}
+
+/// As [`scan`], on any storage.
+pub fn scan_on<E>(
+    storage: &dyn Storage,
+    io: IoReport,
+    manifest: &LedgerManifest,
+    keys: &KeyRing,
+    each: &mut dyn FnMut(Frame<'_>) -> Result<(), E>,
+) -> Result<ScanReport, RecoverError<E>> {
+    let watermark = read_watermark(storage, manifest)?;
+    let walked = walk(storage, manifest, keys, Access::Read, each)?;
+    if walked.heads.is_empty() && walked.stop.next == "the file is missing" {
+        let (file, reason) = (segment_name(1), "the first segment is missing");
+        return Err(RecoverError::Segment { file, offset: 0, reason });
+    }
+    if let Some(damage) = evidence::damage(storage, &walked, &watermark, Access::Read)? {
+        return Err(RecoverError::Damaged(Box::new(damage)));
+    }
+    let tail = tail::inspect(storage, &walked, Access::Read)?;
+    Ok(walked.report(tail.torn, io))
+}

@@ -1,0 +1,138 @@
+//! What is written is read back: over many segments, by recovery, scan and readers, on the real disk in both ways.
+#![allow(missing_docs)]
+
+mod common;
+
+use common::*;
+use florin_wal::*;
+
+fn run(io: IoMode, frames_a_time: u64) {
+    let ledger = Ledger::new(64 << 10);
+    let options = || LogOptions { io, ..LogOptions::default() };
+    let mut last = 0;
+    for round in 0..5 {
+        let mut seen = Vec::new();
+        let lock = DataLock::acquire(&ledger.data()).unwrap();
+        let recovered = recover(&ledger.data(), lock, options(), &mut |frame| {
+            seen.push(Seen::of(&frame));
+            Ok::<(), String>(())
+        })
+        .unwrap();
+        assert_eq!(seen, expected(last, 9000), "round {round}");
+        assert_eq!(recovered.report().torn_tail, None);
+        assert_eq!(recovered.report().stray_blocks, 0);
+        let mut log = start(recovered, 9000).unwrap();
+        for _ in 0..frames_a_time {
+            assert!(log.writer.has_room(10_000));
+            last = log.append();
+        }
+        assert!(log.await_durable(last));
+        let mut reader = log.reader.clone();
+        let (mut payload, mut vouchers) = (Vec::new(), Vec::new());
+        for want in expected(last, 9000) {
+            let frame = reader.read_frame(want.number, &mut payload, &mut vouchers).unwrap();
+            assert_eq!((&payload, &vouchers), (&want.body.0, &want.body.1));
+            assert_eq!(frame.head.time_ns, want.time_ns);
+            for sequence in want.first_sequence..want.first_sequence + u64::from(want.count) {
+                let found = reader.frame_of_sequence(sequence).unwrap().unwrap();
+                assert_eq!(found, frame);
+            }
+            if payload.len() > 20 {
+                let mut part = [0; 7];
+                reader.read_payload(&frame, 11, &mut part).unwrap();
+                assert_eq!(part, payload[11..18]);
+            }
+            if !vouchers.is_empty() {
+                let mut part = [0; 1];
+                reader.read_vouchers(&frame, vouchers.len() as u32 - 1, &mut part).unwrap();
+                assert_eq!(part[0], *vouchers.last().unwrap());
+            }
+        }
+        assert_eq!(reader.frame_of_sequence(0).unwrap(), None);
+        assert_eq!(reader.frame_of_sequence(log.next.1).unwrap(), None);
+        assert!(matches!(reader.frame(last + 1), Err(ReadError::NoFrame { .. })));
+        assert!(matches!(reader.frame(0), Err(ReadError::NoFrame { .. })));
+        let stats = log.writer.stats();
+        assert_eq!(stats.frames, frames_a_time);
+        log.writer.shutdown().unwrap();
+    }
+    let mut frames = 0;
+    let report = scan(&ledger.data(), &mut |_| {
+        frames += 1;
+        Ok::<(), String>(())
+    })
+    .unwrap();
+    assert_eq!((frames, report.last_frame, report.frames), (last, last, last));
+    assert!(report.segments > 5, "many segments: {}", report.segments);
+}
+
+#[test]
+fn what_is_written_is_read_back_directly() {
+    run(IoMode::Auto, 60);
+}
+
+#[test]
+fn what_is_written_is_read_back_through_the_cache() {
+    run(IoMode::Buffered, 25);
+}
+
+#[test]
+fn the_largest_frame_fits_into_any_fresh_segment_and_a_larger_one_has_no_room() {
+    let ledger = Ledger::new(64 << 10);
+    let (recovered, _) = ledger.recover_on(&MemStorage::of(ledger.image())).unwrap();
+    let log = start(recovered, 0).unwrap();
+    let bytes = log.writer.frame_bytes_max();
+    assert_eq!(bytes, (64 << 10) - 3 * BLOCK - 96 - 160);
+    assert!(!log.writer.has_room(bytes as u64 + 1));
+    for number in 1..10 {
+        assert!(log.writer.has_room(bytes as u64));
+        let mut buffer = log.writer.buffer();
+        buffer.payload().resize(bytes, number as u8);
+        log.writer.append(number, number, 1, 0, buffer);
+        assert!(log.await_durable(number));
+    }
+    let stats = log.writer.stats();
+    assert!(stats.segment >= 9, "each has its segment: {stats:?}");
+    log.writer.shutdown().unwrap();
+}
+
+#[test]
+fn an_error_of_the_caller_names_the_frame_and_its_place() {
+    let ledger = Ledger::new(64 << 10);
+    let storage = MemStorage::of(ledger.image());
+    let mut log = start(ledger.recover_on(&storage).unwrap().0, 3000).unwrap();
+    log.append_all(3);
+    log.writer.shutdown().unwrap();
+    let keys = KeyRing::load(&ledger.data()).unwrap();
+    let io = IoReport { mode: WriteMode::Buffered, file_system: "memory".into(), fallback: None };
+    let error = scan_on(&storage, io, &ledger.manifest, &keys, &mut |frame| match frame.head.number {
+        2 => Err("the balance differs"),
+        _ => Ok(()),
+    })
+    .unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.starts_with("log/0000000001.seg at offset ") && text.ends_with(": frame 2: the balance differs"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_ledger_is_made_once_and_an_unknown_format_is_refused() {
+    let ledger = Ledger::new(64 << 10);
+    let options = LedgerOptions { segment_bytes: 64 << 10, created_unix_ns: 0 };
+    assert!(matches!(create_ledger(&ledger.data(), &options), Err(CreateError::NotEmpty { .. })));
+    let odd = LedgerOptions { segment_bytes: (64 << 10) + 1, created_unix_ns: 0 };
+    assert!(matches!(create_ledger(&ledger.folder.path().join("x"), &odd), Err(CreateError::SegmentBytes { .. })));
+    let json = ledger.data().join("ledger.json");
+    let text = std::fs::read_to_string(&json).unwrap();
+    assert_eq!(LedgerManifest::load(&ledger.data()).unwrap(), ledger.manifest);
+    std::fs::write(&json, text.replace("\"format\": 1", "\"format\": 2, \"more\": 3")).unwrap();
+    assert!(matches!(LedgerManifest::load(&ledger.data()), Err(ManifestError::UnknownFormat { found: 2, .. })));
+    std::fs::write(&json, text.replace("65536", "65537")).unwrap();
+    assert!(matches!(LedgerManifest::load(&ledger.data()), Err(ManifestError::SegmentBytes { .. })));
+    std::fs::write(&json, &text[..20]).unwrap();
+    assert!(matches!(LedgerManifest::load(&ledger.data()), Err(ManifestError::Text { .. })));
+    std::fs::remove_file(&json).unwrap();
+    assert!(matches!(LedgerManifest::load(&ledger.data()), Err(ManifestError::NotALedger { .. })));
+}
