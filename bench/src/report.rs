@@ -35,9 +35,10 @@ impl Percentiles {
     }
 }
 
-/// An empty histogram of microseconds, with three digits.
+/// An empty histogram of microseconds up to an hour, with three digits. The bound is fixed: one that grows by itself keeps
+/// its first bound, 2 ms, when values are recorded with saturation.
 pub fn new_histogram() -> Histogram<u64> {
-    Histogram::new(3).expect("three digits are a precision that there is")
+    Histogram::new_with_bounds(1, 3_600_000_000, 3).expect("constant bounds")
 }
 
 /// The middle of several values.
