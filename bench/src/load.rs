@@ -154,6 +154,19 @@ struct Shared {
     progress: Box<dyn Fn(u64)>,
 }
 
+impl Shared {
+    /// Keeps ids for looking up. Later ones replace earlier ones, so that the sample reaches from the first requests to the last.
+    fn sample(&self, ids: &[u128]) {
+        let mut kept = self.sampled.borrow_mut();
+        let room = SAMPLED_IDS.saturating_sub(kept.len()).min(ids.len());
+        kept.extend_from_slice(&ids[..room]);
+        let requests = self.requests.get() as usize;
+        if room == 0 && requests.is_multiple_of(8) {
+            kept[requests / 8 % SAMPLED_IDS] = ids[requests % ids.len()];
+        }
+    }
+}
+
 /// Runs once: builds rows, sends them, measures, proves. `progress` is told the transfers of each answer.
 /// Must run on a current-thread runtime.
 pub async fn run_once(plan: &Plan, progress: Box<dyn Fn(u64)>) -> Result<RunFigures, BenchError> {
@@ -200,7 +213,8 @@ pub async fn run_once(plan: &Plan, progress: Box<dyn Fn(u64)>) -> Result<RunFigu
         slots.push(slot.map_err(|e| BenchError::Refused(format!("a sender was lost: {e}")))??);
     }
 
-    let proof = prove(&control, &before, slots.iter().flat_map(|s| &s.templates), &shared.sampled.borrow()).await?;
+    let sampled = shared.sampled.take();
+    let proof = prove(&control, &before, slots.iter().flat_map(|s| &s.templates), &sampled).await?;
     let transfers = proof.transfers;
     let per_transfer = |used: Option<f64>| used.map(|s| s * 1e6 / transfers.max(1) as f64);
     let used = |after: Option<f64>, before: Option<f64>| Some(after? - before?);
@@ -270,17 +284,7 @@ async fn drive(mut slot: Slot, shared: Rc<Shared>) -> Result<Slot, BenchError> {
         template.acknowledged += 1;
         shared.latency.borrow_mut().saturating_record(latency);
         shared.requests.set(shared.requests.get() + 1);
-        let mut sampled = shared.sampled.borrow_mut();
-        if sampled.len() < SAMPLED_IDS {
-            sampled.push(slot.ids.last());
-        } else {
-            // Later requests replace earlier ones, so that the sample reaches up to the end of the run.
-            let place = shared.requests.get() as usize % SAMPLED_IDS;
-            if turn % 8 == 0 {
-                sampled[place] = slot.ids.last();
-            }
-        }
-        drop(sampled);
+        shared.sample(slot.ids.samples());
         (shared.progress)(batch);
     }
     Ok(slot)

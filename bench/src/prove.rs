@@ -40,7 +40,7 @@ pub async fn snapshot(client: &Client, accounts: u32) -> Result<Vec<(i128, u64)>
 }
 
 /// Compares the accounts with what the acknowledged templates make of `before`, and looks the sampled ids up.
-/// `all_credit` is the normal side of every account: a debit lowers, a credit raises.
+/// The normal side of every account is credit: a debit lowers it, a credit raises it.
 pub async fn prove<'a>(
     client: &Client,
     before: &[(i128, u64)],

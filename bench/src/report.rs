@@ -76,8 +76,10 @@ mod tests {
     #[test]
     fn percentiles_come_from_all_values() {
         let mut histogram = new_histogram();
-        (1..=1000u64).for_each(|us| histogram.record(us).unwrap());
+        (1..=1000u64).for_each(|us| histogram.saturating_record(us));
         let p = Percentiles::of(&histogram);
         assert_eq!((p.p50, p.p99, p.max), (500, 990, 1000));
+        histogram.saturating_record(30_000_000);
+        assert!((29_900_000..=30_100_000).contains(&Percentiles::of(&histogram).max));
     }
 }

@@ -96,8 +96,15 @@ impl Template {
     pub fn take(&mut self, ids: &mut IdSource) -> Bytes {
         let mut payload = std::mem::take(&mut self.payload);
         ids.begin_request();
-        for row in payload.chunks_exact_mut(size_of::<TransferRow>()) {
-            row[..16].copy_from_slice(&ids.next().to_le_bytes());
+        let rows = self.moves.len();
+        let mut next_sample = 0;
+        for (index, row) in payload.chunks_exact_mut(size_of::<TransferRow>()).enumerate() {
+            let id = ids.next();
+            row[..16].copy_from_slice(&id.to_le_bytes());
+            if index == next_sample || index + 1 == rows {
+                ids.samples.push(id);
+                next_sample += rows / (SAMPLES - 1) + 1;
+            }
         }
         payload.freeze()
     }
@@ -134,37 +141,40 @@ pub struct IdSource {
     run: u128,
     milliseconds: u128,
     counter: u128,
-    /// Of each request the id of one row, for looking it up afterwards.
-    last: u128,
+    /// Ids of the request made last, up to [`SAMPLES`] of them, for looking them up afterwards.
+    samples: Vec<u128>,
 }
+
+/// Ids of a request that are kept, at most.
+pub const SAMPLES: usize = 32;
 
 impl IdSource {
     /// Ids of one sender; `seed` must differ between all runs on a ledger, `sender` between the senders of a run.
     pub fn new(order: IdOrder, seed: u64, sender: u16) -> IdSource {
         let random = Random::seed_from_u64(seed ^ u64::from(sender).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let run = u128::from(seed as u16) << 16 | u128::from(sender);
-        IdSource { order, random, run, milliseconds: 0, counter: 0, last: 0 }
+        IdSource { order, random, run, milliseconds: 0, counter: 0, samples: Vec::with_capacity(SAMPLES) }
     }
 
     fn begin_request(&mut self) {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         self.milliseconds = self.milliseconds.max(now.as_millis());
+        self.samples.clear();
     }
 
     fn next(&mut self) -> u128 {
-        self.last = match self.order {
+        match self.order {
             IdOrder::Random => u128::from(self.random.next_u64()) << 64 | u128::from(self.random.next_u64()),
             IdOrder::TimeOrdered => {
                 self.counter += 1;
                 self.milliseconds << 80 | self.run << 48 | self.counter
             }
-        };
-        self.last
+        }
     }
 
-    /// The id given out last.
-    pub fn last(&self) -> u128 {
-        self.last
+    /// Ids of the request made last, from its first row to its last.
+    pub fn samples(&self) -> &[u128] {
+        &self.samples
     }
 }
 
@@ -190,7 +200,10 @@ mod tests {
                     assert_eq!(request.check_shape(index), Ok(()));
                     assert!(seen.insert(request.transaction(index).id));
                 }
-                assert!(seen.contains(&ids.last()));
+                assert!(
+                    (2..=SAMPLES).contains(&ids.samples().len()) && ids.samples().iter().all(|id| seen.contains(id))
+                );
+                assert_eq!(ids.samples().last(), Some(&request.transaction(99).id));
                 drop(request);
                 template.give_back(payload);
             }

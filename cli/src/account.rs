@@ -42,7 +42,7 @@ enum AccountCommand {
 struct OpenArguments {
     #[command(flatten)]
     target: Target,
-    /// Decimal or 0x… hex number of up to 128 bits, or a name (with or without @), whose hash becomes the id
+    /// Decimal or 0x… hex number of up to 128 bits, or a name, whose hash becomes the id; @ before names that begin with a digit
     #[arg(long, value_name = "N|NAME")]
     id: String,
     /// The asset it is kept in, by code or number [default: the ledger's only asset]
@@ -215,7 +215,7 @@ async fn list(arguments: &ListArguments, client: &Client, output: Output) -> Cli
     };
     let mut table = Table::new(&[
         ("account", Align::Left),
-        ("label", Align::Left),
+        ("label", Align::Words),
         ("category", Align::Left),
         ("side", Align::Left),
         ("entries", Align::Right),

@@ -13,7 +13,7 @@ use florin_core::limits::REQUEST_ITEMS_MAX;
 use serde_json::json;
 
 use crate::amount::format_count;
-use crate::client::block_on;
+use crate::client::block_on_unless_interrupted;
 use crate::error::{CliError, CliResult, EXIT_FINE};
 use crate::ids::random_id;
 use crate::output::{Align, Output, Table};
@@ -88,7 +88,7 @@ pub fn run(arguments: &BenchArguments, output: Output) -> CliResult {
             "give fewer of them",
         ));
     }
-    block_on(bench(arguments, output))
+    block_on_unless_interrupted(bench(arguments, output))
 }
 
 fn in_flight(arguments: &BenchArguments) -> usize {
@@ -252,7 +252,7 @@ fn name(shape: Shape) -> &'static str {
     }
 }
 
-fn of<'a>(shape: Shape, figures: &'a [(Shape, RunFigures)]) -> impl Iterator<Item = &'a RunFigures> {
+fn of(shape: Shape, figures: &[(Shape, RunFigures)]) -> impl Iterator<Item = &RunFigures> {
     figures.iter().filter(move |(s, _)| *s == shape).map(|(_, f)| f)
 }
 

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::path::PathBuf;
 
 use florin_net::{Client, ClientError, ClientOptions};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::{CliError, CliResult, chain};
 use crate::local::{LocalServer, ServeSettings};
@@ -22,6 +23,9 @@ pub struct Target {
     /// Ask the server at this address [default: 127.0.0.1:7440]
     #[arg(long, value_name = "ADDR")]
     pub server: Option<String>,
+    /// With --data: start although this machine's clock is an hour before or 30 days after the log's last entry
+    #[arg(long, requires = "data")]
+    pub accept_clock: bool,
 }
 
 /// A connection, and the server inside this process that it may need.
@@ -37,7 +41,7 @@ impl Target {
         let (local, address) = match &self.data {
             None => (None, self.server.clone().unwrap_or_else(|| ADDRESS_DEFAULT.to_string())),
             Some(data) => {
-                let server = LocalServer::start(ServeSettings::of(data.clone())).await?;
+                let server = LocalServer::start(ServeSettings::of(data.clone(), self.accept_clock)).await?;
                 let address = server.address().to_string();
                 (Some(server), address)
             }
@@ -101,4 +105,22 @@ pub fn client_error(error: ClientError) -> CliError {
         _ => "see that the server runs (its own output says why it stopped), then repeat with the same id",
     };
     CliError::cannot(chain(&error), next)
+}
+
+/// Runs a future on this thread until it ends or a signal asks to end it; then what it owns (children, folders) is cleaned up.
+pub fn block_on_unless_interrupted<T>(future: impl Future<Output = CliResult<T>>) -> CliResult<T> {
+    block_on(async {
+        let no_signals = |e: std::io::Error| CliError::cannot(format!("no signal handlers: {e}"), "start it again");
+        let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+        tokio::select! {
+            result = future => result,
+            _ = terminate.recv() => Err(interrupted()),
+            _ = interrupt.recv() => Err(interrupted()),
+        }
+    })
+}
+
+fn interrupted() -> CliError {
+    CliError::cannot("interrupted", "run it again; its server was stopped and its temporary folder removed")
 }

@@ -31,7 +31,7 @@ pub fn run(arguments: &InitArguments, output: Output) -> CliResult {
     let manifest = create_ledger(&arguments.data, &options).map_err(create_error)?;
     let mut registered = Vec::new();
     if !arguments.asset.is_empty() {
-        let target = Target { data: Some(arguments.data.clone()), server: None };
+        let target = Target { data: Some(arguments.data.clone()), ..Target::default() };
         with_session(&target, async |client| {
             for spec in &arguments.asset {
                 registered.push(ensure(&client, spec).await?);

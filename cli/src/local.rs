@@ -30,14 +30,8 @@ pub struct ServeSettings {
 
 impl ServeSettings {
     /// One shard on a free loopback port.
-    pub fn of(data: PathBuf) -> ServeSettings {
-        ServeSettings {
-            data,
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            shards: 1,
-            io: IoMode::Auto,
-            accept_clock: false,
-        }
+    pub fn of(data: PathBuf, accept_clock: bool) -> ServeSettings {
+        ServeSettings { data, listen: SocketAddr::from(([127, 0, 0, 1], 0)), shards: 1, io: IoMode::Auto, accept_clock }
     }
 }
 
@@ -115,7 +109,7 @@ fn start_error(data: &Path, error: &StartError) -> CliError {
             "mend what the message names (disk, space, permissions), then start again; nothing was served",
         ),
         StartError::Clock(_) => {
-            CliError::cannot(what, "set the clock; only if it is right: florin serve --accept-clock")
+            CliError::cannot(what, "set this machine's clock; only if it is right, repeat with --accept-clock")
         }
         StartError::Option(_) | StartError::System { .. } => CliError::cannot(what, "correct it and start again"),
     }

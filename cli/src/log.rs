@@ -1,6 +1,6 @@
-//! `florin log`: shows the frames of a log and the rows of one frame. Reads only, needs no server and takes no lock.
+//! `florin log`: shows the frames of a log and the rows of one frame. Reads only, and works beside a running server.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use florin_core::frame::Record;
@@ -48,7 +48,6 @@ enum Stop {
 
 /// Runs the command.
 pub fn run(arguments: &LogArguments, output: Output) -> CliResult {
-    let running = matches!(DataLock::acquire(&arguments.data), Err(LockError::Held { .. }));
     let (first, last) = match (arguments.frame, arguments.limit) {
         (Some(frame), _) => (frame, frame),
         (None, 0) => (arguments.from, u64::MAX),
@@ -91,7 +90,7 @@ pub fn run(arguments: &LogArguments, output: Output) -> CliResult {
             }
             Ok(EXIT_FINE)
         }
-        Err(error) if running => Err(CliError::cannot(
+        Err(error) if is_served(&arguments.data) => Err(CliError::cannot(
             error,
             "a server is writing to this log, so its end moves: stop the server and look again",
         )),
@@ -103,6 +102,11 @@ pub fn run(arguments: &LogArguments, output: Output) -> CliResult {
             ..CliError::cannot(error, "run `florin verify --data DIR`; see docs/operations.md, 'Damage'")
         }),
     }
+}
+
+/// Whether a server has the folder; asked only when something was wrong, as the asking takes the lock for a moment.
+fn is_served(data: &Path) -> bool {
+    matches!(DataLock::acquire(data), Err(LockError::Held { .. }))
 }
 
 fn list_frame(frame: &Frame<'_>, table: &mut Table, output: Output) {

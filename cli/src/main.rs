@@ -51,11 +51,16 @@ fn report(output: &Output, error: &CliError) {
     output.object(&serde_json::json!({ "error": error.what, "next": error.next, "exit": error.exit }));
 }
 
+fn payload_text(payload: &dyn std::any::Any) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or(payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
 /// A panic anywhere is a bug: the process ends at once, before another thread can acknowledge anything, and says so.
 fn abort_on_panic() {
     std::panic::set_hook(Box::new(|info| {
         let place = info.location().map_or_else(String::new, |l| format!(" at {}:{}", l.file(), l.line()));
-        let message = info.payload_as_str().unwrap_or("no message");
+        let message = payload_text(info.payload());
         eprintln!("error: florin has a bug{place}: {message}");
         eprintln!(
             "  next: what was acknowledged is in the log; start again, run `florin verify`, and report this line"

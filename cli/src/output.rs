@@ -49,13 +49,15 @@ pub fn write_line(line: &str) {
 /// Which way a column leans.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Align {
-    /// Words.
+    /// Ids, dates, names of things: shown whole.
     Left,
+    /// Words of any length: cut where the line would be too long.
+    Words,
     /// Numbers.
     Right,
 }
 
-/// A table of text. The widest left column gives way so that lines fit [`COLUMNS_MAX`].
+/// A table of text. The widest column of words gives way so that lines fit [`COLUMNS_MAX`].
 #[derive(Debug)]
 pub struct Table {
     heads: Vec<(&'static str, Align)>,
@@ -85,7 +87,7 @@ impl Table {
         }
         while widths.iter().sum::<usize>() + 2 * (widths.len() - 1) > COLUMNS_MAX {
             let widest = (0..widths.len())
-                .filter(|&c| self.heads[c].1 == Align::Left && widths[c] > 8)
+                .filter(|&c| self.heads[c].1 == Align::Words && widths[c] > 8)
                 .max_by_key(|&c| widths[c]);
             match widest {
                 Some(column) => widths[column] -= 1,
@@ -98,13 +100,13 @@ impl Table {
                 if column > 0 {
                     text.push_str("  ");
                 }
-                let cut = match width(cell) > widths[column] && self.heads[column].1 == Align::Left {
+                let cut = match width(cell) > widths[column] {
                     true => cell.chars().take(widths[column] - 1).chain(['…']).collect(),
                     false => cell.to_string(),
                 };
                 let pad = " ".repeat(widths[column].saturating_sub(width(&cut)));
                 match self.heads[column].1 {
-                    Align::Left => text.extend([cut, pad]),
+                    Align::Left | Align::Words => text.extend([cut, pad]),
                     Align::Right => text.extend([pad, cut]),
                 }
             }
@@ -127,7 +129,7 @@ mod tests {
 
     #[test]
     fn numbers_lean_right_and_long_words_give_way_within_100_columns() {
-        let mut table = Table::new(&[("name", Align::Left), ("balance", Align::Right), ("note", Align::Left)]);
+        let mut table = Table::new(&[("name", Align::Left), ("balance", Align::Right), ("note", Align::Words)]);
         table.row(vec!["cash".into(), "-1.00".into(), "x".repeat(300)]);
         table.row(vec!["a\nb".into(), "12,345.00".into(), String::new()]);
         let lines = table.lines();

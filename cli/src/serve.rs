@@ -33,7 +33,7 @@ pub struct ServeArguments {
     /// How the log is written; auto takes direct where the file system has it
     #[arg(long, value_enum, default_value_t = IoName::Auto)]
     io: IoName,
-    /// Serve although this machine's clock is before the log's last entry, or far behind it
+    /// Start although this machine's clock is an hour before or 30 days after the log's last entry
     #[arg(long)]
     accept_clock: bool,
 }

@@ -70,14 +70,14 @@ async fn statement(arguments: &StatementArguments, client: &Client, output: Outp
         }));
         return Ok(EXIT_FINE);
     }
-    let label = if head.account.label.is_empty() { String::new() } else { format!(" '{}'", head.account.label) };
+    let label = if head.account.label.is_empty() { String::new() } else { format!("'{}', ", head.account.label) };
     output.text(format!(
-        "account {}{label}, normal side {}, {} entries, balance {}",
+        "account {}, normal side {}, {} entries",
         show_id(head.account.account),
         head.account.normal_side.name(),
-        head.account.version,
-        registered.money(head.account.asset, head.account.posted)
+        head.account.version
     ));
+    output.text(format!("{label}balance {}", registered.money(head.account.asset, head.account.posted)));
     table(&entries, scale, &names).write(&output);
     if let Some(next) = head.next {
         output.text(format!("older entries: --from {}", show_token(&next)));
@@ -131,8 +131,8 @@ pub fn table(entries: &[StatementEntry], scale: u8, names: &HashMap<u128, String
         ("debit", Align::Right),
         ("credit", Align::Right),
         ("balance", Align::Right),
-        ("with", Align::Left),
-        ("voucher", Align::Left),
+        ("with", Align::Words),
+        ("voucher", Align::Words),
     ]);
     for entry in entries {
         let amount = format_grouped(entry.amount as i128, scale);

@@ -129,13 +129,13 @@ impl Rows {
     /// The record at a sequence number.
     fn read(&mut self, sequence: u64) -> Result<Record, String> {
         let frame = match &self.frame {
-            Some(f) if (f.head.first_sequence..f.head.next_sequence()).contains(&sequence) => f.clone(),
+            Some(f) if (f.head.first_sequence..f.head.next_sequence()).contains(&sequence) => *f,
             _ => {
                 let found = self.reader.frame_of_sequence(sequence).map_err(|e| e.to_string())?;
                 found.ok_or_else(|| format!("row {sequence} is not in the log"))?
             }
         };
-        self.frame = Some(frame.clone());
+        self.frame = Some(frame);
         let mut bytes = [0; LOG_ROW_BYTES];
         let index = (sequence - frame.head.first_sequence) as u32;
         let place =

@@ -4,9 +4,7 @@ use florin_core::limits::{
     ASSETS_MAX, CONTROL_BYTES_MAX, POSTINGS_MAX, REQUEST_BYTES_MAX, REQUEST_ITEMS_MAX, VOUCHER_BYTES_MAX,
 };
 use florin_core::request::{AccountRow, JournalRow, PostingRow};
-use florin_engine::{
-    LIST_ACCOUNTS_MAX, LOOK_UP_ACCOUNTS_MAX, LOOK_UP_TRANSACTIONS_MAX, STATEMENT_ENTRIES_MAX,
-};
+use florin_engine::{LIST_ACCOUNTS_MAX, LOOK_UP_ACCOUNTS_MAX, LOOK_UP_TRANSACTIONS_MAX, STATEMENT_ENTRIES_MAX};
 
 use crate::codec::rows::{
     AccountReplyRow, AssetRow, EntryRow, PostingReplyRow, PostingResultRow, RunRow, StatementHeadRow,
@@ -63,9 +61,8 @@ const _: () = assert!(ASSETS_MAX * size_of::<AssetRow>() <= REPLY_BYTES_MAX);
 const _: () = assert!(LOOK_UP_ACCOUNTS_MAX * 16 <= REQUEST_BYTES_MAX);
 const _: () = assert!(LOOK_UP_TRANSACTIONS_MAX * 16 <= REQUEST_BYTES_MAX);
 const _: () = assert!(16 + CONTROL_BYTES_MAX <= REQUEST_BYTES_MAX);
-const _: () = assert!(
-    size_of::<JournalRow>() + POSTINGS_MAX * size_of::<PostingRow>() + VOUCHER_BYTES_MAX <= REQUEST_BYTES_MAX
-);
+const _: () =
+    assert!(size_of::<JournalRow>() + POSTINGS_MAX * size_of::<PostingRow>() + VOUCHER_BYTES_MAX <= REQUEST_BYTES_MAX);
 // Sums of lengths fit the header's u32, and a small payload fits a chunk with its header.
 const _: () = assert!(REPLY_BYTES_MAX < u32::MAX as usize);
 const _: () = assert!(HEADER_BYTES + COPY_BYTES_MAX <= READ_CHUNK_BYTES);

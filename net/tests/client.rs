@@ -38,8 +38,7 @@ fn every_call_reaches_the_engine_as_it_was_meant_and_its_reply_comes_back() {
     let mut random = Random(1);
     let (account, transaction, page) = (random.account(), random.transaction(5, 10), random.page(3, 20));
     let asset = Asset { number: 1, code: "CZK".into(), scale: 2 };
-    let (account2, transaction2, page2, asset2) =
-        (account.clone(), transaction.clone(), page.clone(), asset.clone());
+    let (account2, transaction2, page2, asset2) = (account.clone(), transaction.clone(), page.clone(), asset.clone());
     let seen: Rc<RefCell<Vec<String>>> = Rc::default();
     let log = seen.clone();
     local(async {
@@ -53,8 +52,14 @@ fn every_call_reaches_the_engine_as_it_was_meant_and_its_reply_comes_back() {
                     }
                     let said = format!(
                         "{:?} {} {} {} {} {} {:?} {:?}",
-                        request.form(), request.institution, first.id, first.reference, first.code, first.value_date,
-                        first.voucher, first.postings.iter().collect::<Vec<_>>(),
+                        request.form(),
+                        request.institution,
+                        first.id,
+                        first.reference,
+                        first.code,
+                        first.value_date,
+                        first.voucher,
+                        first.postings.iter().collect::<Vec<_>>(),
                     );
                     (said, Reply::Posted(posted))
                 }
@@ -64,9 +69,7 @@ fn every_call_reaches_the_engine_as_it_was_meant_and_its_reply_comes_back() {
                     let said = format!("open {} {} {:?} {:?}", row.account, row.label(), row.floor(), row.ceiling());
                     (said, Reply::Posted(posted))
                 }
-                Command::Control(request) => {
-                    (format!("{} {:?}", request.id, request.record), Reply::Posted(posted))
-                }
+                Command::Control(request) => (format!("{} {:?}", request.id, request.record), Reply::Posted(posted)),
                 Command::LookUpAccounts { institution, ids } => (
                     format!("{institution} accounts {ids:?}"),
                     Reply::Accounts { accounts: vec![None, Some(account2.clone())], position: 4 },
@@ -108,7 +111,9 @@ fn every_call_reaches_the_engine_as_it_was_meant_and_its_reply_comes_back() {
             .with_value_date(20_000);
         let reply = client.post(&[journal], false).await.unwrap();
         assert_eq!((reply.count(), reply.postings.len()), (1, 0));
-        assert!(said().starts_with("Journals 1 7 0 0 20000 [] [Posting { account: 1, amount: 40, asset: 3, side: Credit }"));
+        assert!(
+            said().starts_with("Journals 1 7 0 0 20000 [] [Posting { account: 1, amount: 40, asset: 3, side: Credit }")
+        );
 
         let account_6 = NewAccount { label: "účet".into(), ceiling: Some(5), ..NewAccount::new(6, 1, Side::Credit) };
         assert!(client.open_accounts(&[account_6]).await.unwrap().all_posted());
@@ -330,8 +335,7 @@ fn a_lost_connection_is_made_again_and_the_same_bytes_are_sent_in_the_same_order
     local(async {
         let by_hand = ByHand::new().await;
         let addr = by_hand.addr();
-        let (client, first) =
-            tokio::join!(Client::connect(&addr, ClientOptions::default()), by_hand.accept());
+        let (client, first) = tokio::join!(Client::connect(&addr, ClientOptions::default()), by_hand.accept());
         let (client, mut first) = (client.unwrap(), first);
         let calls: Vec<_> = (1..=5).map(|id| post(&client, id)).collect();
         let mut sent = Vec::new();
@@ -454,8 +458,7 @@ fn a_request_that_the_server_refuses_fails_alone_and_the_others_are_sent_again()
     local(async {
         let by_hand = ByHand::new().await;
         let addr = by_hand.addr();
-        let (client, mut peer) =
-            tokio::join!(Client::connect(&addr, ClientOptions::default()), by_hand.accept());
+        let (client, mut peer) = tokio::join!(Client::connect(&addr, ClientOptions::default()), by_hand.accept());
         let client = client.unwrap();
         let (one, two) = (post(&client, 1), post(&client, 2));
         let bytes = [peer.bytes().await.unwrap(), peer.bytes().await.unwrap()];
@@ -481,8 +484,7 @@ fn an_error_of_one_read_does_not_end_the_connection() {
     local(async {
         let by_hand = ByHand::new().await;
         let addr = by_hand.addr();
-        let (client, mut peer) =
-            tokio::join!(Client::connect(&addr, ClientOptions::default()), by_hand.accept());
+        let (client, mut peer) = tokio::join!(Client::connect(&addr, ClientOptions::default()), by_hand.accept());
         let client = client.unwrap();
         let (result, ()) = tokio::join!(client.assets(), async {
             peer.bytes().await.unwrap();
@@ -502,8 +504,7 @@ fn a_damaged_reply_is_not_believed_and_the_request_is_sent_again() {
     local(async {
         let by_hand = ByHand::new().await;
         let addr = by_hand.addr();
-        let (client, mut peer) =
-            tokio::join!(Client::connect(&addr, ClientOptions::default()), by_hand.accept());
+        let (client, mut peer) = tokio::join!(Client::connect(&addr, ClientOptions::default()), by_hand.accept());
         let client = client.unwrap();
         let call = post(&client, 1);
         let bytes = peer.bytes().await.unwrap();

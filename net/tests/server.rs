@@ -27,10 +27,7 @@ fn an_address_that_others_can_reach_is_refused_with_the_reason() {
             assert!(error.to_string().contains("no authentication"), "{error}");
         }
         let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
-        assert!(matches!(
-            serve(listener, Script::posts(), options()).await.unwrap_err(),
-            ServeError::NotLoopback(_)
-        ));
+        assert!(matches!(serve(listener, Script::posts(), options()).await.unwrap_err(), ServeError::NotLoopback(_)));
     });
 }
 
@@ -126,7 +123,16 @@ fn a_connection_that_does_not_begin_with_a_good_hello_is_refused() {
     let cases = [
         ("ping first", request(Operation::Ping, 1, 0, &[]), ErrorCode::HelloExpected),
         ("post first", request(Operation::PostTransfers, 1, 1, &transfers(1, 1)), ErrorCode::HelloExpected),
-        ("versions 2 to 3", { let mut p = hello()[HEADER_BYTES..].to_vec(); p[0] = 2; p[2] = 3; request(Operation::Hello, 0, 0, &p) }, ErrorCode::BadVersion),
+        (
+            "versions 2 to 3",
+            {
+                let mut p = hello()[HEADER_BYTES..].to_vec();
+                p[0] = 2;
+                p[2] = 3;
+                request(Operation::Hello, 0, 0, &p)
+            },
+            ErrorCode::BadVersion,
+        ),
         ("versions 1 to 0", with_payload(2, 0), ErrorCode::MalformedPayload),
         ("authentication 1", with_payload(4, 1), ErrorCode::UnsupportedAuthentication),
         ("a name of 65 bytes", with_payload(5, 65), ErrorCode::MalformedPayload),
@@ -147,7 +153,9 @@ fn a_connection_that_does_not_begin_with_a_good_hello_is_refused() {
 #[test]
 fn whoever_says_nothing_is_cut_and_whoever_is_silent_after_hello_is_not() {
     local(async {
-        let server = server(Script::posts(), ServerOptions { handshake_timeout: SHORT, frame_timeout: SHORT, ..options() }).await;
+        let server =
+            server(Script::posts(), ServerOptions { handshake_timeout: SHORT, frame_timeout: SHORT, ..options() })
+                .await;
         let mut idle = Raw::greeted(&server).await;
         let mut silent = Raw::connect(&server).await;
         assert_eq!(silent.closing_error().await, ErrorCode::HandshakeTimeout);
@@ -211,7 +219,12 @@ fn requests_enter_in_the_order_they_came_however_the_bytes_are_cut() {
         let (mut bytes, mut expected) = (Vec::new(), Vec::new());
         for number in 1..=60u64 {
             let count = [1, 2, 30, 100, 600, 8_190][random.below(6)];
-            bytes.extend(request(Operation::PostTransfers, number, count as u32, &transfers(u128::from(number), count)));
+            bytes.extend(request(
+                Operation::PostTransfers,
+                number,
+                count as u32,
+                &transfers(u128::from(number), count),
+            ));
             expected.push((u128::from(number), count));
         }
         let raw = Raw::greeted(&server).await;
@@ -313,8 +326,7 @@ async fn taken_without_answers(options: ServerOptions, connections: usize, reque
 #[test]
 fn a_connection_takes_no_more_requests_than_its_cap() {
     local(async {
-        let rounds =
-            taken_without_answers(ServerOptions { connection_requests_max: 3, ..options() }, 1, 10, 1).await;
+        let rounds = taken_without_answers(ServerOptions { connection_requests_max: 3, ..options() }, 1, 10, 1).await;
         assert_eq!(rounds, [3, 3, 3, 1]);
     });
 }
@@ -332,8 +344,7 @@ fn a_connection_takes_no_more_bytes_than_its_cap_but_always_one_request() {
 #[test]
 fn all_connections_together_take_no_more_rows_and_bytes_than_the_budgets() {
     local(async {
-        let rounds =
-            taken_without_answers(ServerOptions { in_flight_rows_max: 10, ..options() }, 4, 3, 2).await;
+        let rounds = taken_without_answers(ServerOptions { in_flight_rows_max: 10, ..options() }, 4, 3, 2).await;
         assert!(rounds.iter().all(|&taken| taken <= 5), "{rounds:?}");
         assert_eq!(rounds[0], 5);
         let rounds = taken_without_answers(ServerOptions { in_flight_bytes_max: 2_000, ..options() }, 4, 3, 1).await;
@@ -447,7 +458,8 @@ fn an_engine_that_is_shutting_down_ends_the_connection_with_that_error() {
     local(async {
         let server = server(
             Script::new(|_, on_reply| {
-                let first = ItemResult { outcome: Outcome::ShuttingDown, repeat: false, detail: 0, sequence: 0, booked_at: 0 };
+                let first =
+                    ItemResult { outcome: Outcome::ShuttingDown, repeat: false, detail: 0, sequence: 0, booked_at: 0 };
                 on_reply(Reply::Posted(PostReply { runs: vec![ResultRun { count: 1, first }], postings: vec![] }));
             }),
             options(),
@@ -472,7 +484,9 @@ fn an_engine_that_drops_a_request_ends_the_connection_with_an_error() {
 #[test]
 fn a_read_that_fails_is_an_error_of_that_request_only() {
     local(async {
-        let server = server(Script::new(|_, on_reply| on_reply(Reply::Failed("segment 3, offset 4096".into()))), options()).await;
+        let server =
+            server(Script::new(|_, on_reply| on_reply(Reply::Failed("segment 3, offset 4096".into()))), options())
+                .await;
         let mut raw = Raw::greeted(&server).await;
         for number in 1..=2 {
             raw.send(&request(Operation::LookUpTransactions, number, 1, &[1; 16])).await;

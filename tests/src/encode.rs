@@ -4,10 +4,12 @@
 use bytes::Bytes;
 use florin_core::limits::LABEL_BYTES_MAX;
 use florin_core::request::{
-    AccountRow, ControlRequest, JournalRow, OpenRequest, PostForm, PostRequest, PostingRow, TransferRow,
+    AccountRow, ControlRequest, JournalRow, OpenRequest, PostForm, PostRequest, PostingRow, Side, TransferRow,
 };
 
-use crate::model::item::{Control, Opening, Transaction};
+use florin_net::NewAccount;
+
+use crate::model::item::{ALARM, CEILING, Control, FLOOR, Opening, Transaction};
 
 /// The payload of a post request.
 pub fn post_payload(transfers: bool, transactions: &[Transaction]) -> Vec<u8> {
@@ -117,4 +119,21 @@ pub fn control_request(institution: u32, control: &Control) -> ControlRequest {
 
 fn bytes_of<T: zerocopy::IntoBytes + zerocopy::Immutable>(row: &T) -> &[u8] {
     row.as_bytes()
+}
+
+/// An opening as the client library takes it.
+pub fn new_account(o: &Opening) -> NewAccount {
+    let limit = |flag: u8, value: i128| (o.limit_flags & flag != 0).then_some(value);
+    NewAccount {
+        account: o.account,
+        asset: o.asset,
+        normal_side: Side::from_byte(o.normal_side).expect("a side"),
+        category: o.category,
+        subject: o.subject,
+        owner: o.owner,
+        floor: limit(FLOOR, o.floor),
+        ceiling: limit(CEILING, o.ceiling),
+        alarm: limit(ALARM, o.alarm),
+        label: String::from_utf8(o.label.clone()).expect("text"),
+    }
 }

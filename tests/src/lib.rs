@@ -3,7 +3,10 @@
 //! A reference model of the rules that shares no code with florin-core, random programs, and the rigs that run them
 //! through the real thing and compare: every outcome, version, balance, time and sequence number.
 
+pub mod compare;
 pub mod encode;
+pub mod heard;
+pub mod load;
 pub mod model;
 pub mod program;
 pub mod rng;

@@ -3,7 +3,6 @@
 //! Knows nothing of ledgers: amounts become integers of minor units by the scale it is told, names become indexes.
 
 use std::collections::HashMap;
-use std::io::Read;
 
 use florin_core::limits::{AMOUNT_MAX, BALANCE_MAX, LABEL_BYTES_MAX, VOUCHER_BYTES_MAX};
 
@@ -73,17 +72,38 @@ struct Columns {
     purpose: Option<usize>,
 }
 
-/// Reads `source`, which is called `path` in errors. `scale` is the asset's.
-pub fn read(source: impl Read, path: &str, scale: u8) -> CliResult<ImportFile> {
-    let mut reader = csv::ReaderBuilder::new().from_reader(source);
-    let headers = reader.headers().map_err(|e| csv_error(path, &e))?.clone();
+/// Counts lines up to where a record begins. The reader's own count is off after blank lines, which it skips.
+struct Lines<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    /// The line of the record whose reading began at `offset`: line breaks there belong to blank lines before it.
+    fn of_record(&mut self, offset: u64) -> u64 {
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX).min(self.bytes.len());
+        while self.at < self.bytes.len() && (self.at < offset || matches!(self.bytes[self.at], b'\r' | b'\n')) {
+            let lone_return = self.bytes[self.at] == b'\r' && self.bytes.get(self.at + 1) != Some(&b'\n');
+            self.line += u64::from(self.bytes[self.at] == b'\n' || lone_return);
+            self.at += 1;
+        }
+        self.line
+    }
+}
+
+/// Reads the bytes of a file, which is called `path` in errors. `scale` is the asset's.
+pub fn read(bytes: &[u8], path: &str, scale: u8) -> CliResult<ImportFile> {
+    let mut reader = csv::ReaderBuilder::new().from_reader(bytes);
+    let mut lines = Lines { bytes, at: 0, line: 1 };
+    let headers = reader.headers().map_err(|e| csv_error(path, &e, &mut lines))?.clone();
     let (columns, ignored) = columns(&headers, path)?;
     let mut file = ImportFile { has_balances: columns.balance.is_some(), ignored, ..ImportFile::default() };
     let mut names = HashMap::new();
     let mut lines_by_id: HashMap<Box<str>, u64> = HashMap::new();
     let mut record = csv::StringRecord::new();
-    while reader.read_record(&mut record).map_err(|e| csv_error(path, &e))? {
-        let line = record.position().map_or(0, |p| p.line());
+    while reader.read_record(&mut record).map_err(|e| csv_error(path, &e, &mut lines))? {
+        let line = lines.of_record(record.position().map_or(0, |p| p.byte()));
         let row = row(&record, &columns, line, scale, &mut |name| intern(name, &mut names, &mut file.names))
             .map_err(|what| CliError::disagree(format!("{path}, line {line}: {what}"), NOTHING_POSTED))?;
         if let Some(first) = lines_by_id.insert(row.id.clone(), line) {
@@ -99,14 +119,13 @@ pub fn read(source: impl Read, path: &str, scale: u8) -> CliResult<ImportFile> {
 
 const NOTHING_POSTED: &str = "correct the line and run the command again; nothing was posted";
 
-fn csv_error(path: &str, error: &csv::Error) -> CliError {
-    let line = error.position().map_or_else(String::new, |p| format!(", line {}", p.line()));
+fn csv_error(path: &str, error: &csv::Error, lines: &mut Lines<'_>) -> CliError {
+    let line = error.position().map_or_else(String::new, |p| format!(", line {}", lines.of_record(p.byte())));
     let what = match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
             format!("has {len} fields where the header has {expected_len}")
         }
         csv::ErrorKind::Utf8 { .. } => "is not UTF-8".to_string(),
-        csv::ErrorKind::Io(e) => return CliError::cannot(format!("{path} cannot be read: {e}"), "check the file"),
         _ => error.to_string(),
     };
     CliError::disagree(format!("{path}{line}: {what}"), NOTHING_POSTED)
@@ -318,8 +337,20 @@ mod tests {
     }
 
     #[test]
-    fn blank_lines_count_as_lines() {
-        let text = format!("{HEADER}\n6,1993-01-01,1,cash,credit,1,1,,\n\n7,1993-01-01,1,cash,credit,0,1,,\n");
-        assert!(error_of(&text).starts_with("f.csv, line 5:"), "{}", error_of(&text));
+    fn lines_are_counted_as_an_editor_does() {
+        let good = |id: u32| format!("{id},1993-01-01,1,cash,credit,1,1,,");
+        let bad = "9,1993-01-01,1,cash,credit,0,1,,";
+        let two_lines = "5,1993-01-01,1,cash,credit,1,1,\"a\nb\",";
+        let table = [
+            (format!("{HEADER}\n{}\n\n\n{bad}\n", good(1)), 6),
+            (format!("{HEADER}{}\n{bad}", good(1)), 3),
+            (format!("{HEADER}{}\n{bad}\n", good(1)).replace('\n', "\r\n"), 3),
+            (format!("{HEADER}\n{}\n\n{bad}\n", good(1)).replace('\n', "\r\n"), 5),
+            (format!("{HEADER}{two_lines}\n{bad}\n"), 4),
+            (format!("{HEADER}{}\n\n1,2\n", good(1)), 4),
+        ];
+        for (text, line) in table {
+            assert!(error_of(&text).starts_with(&format!("f.csv, line {line}: ")), "{line}: {}", error_of(&text));
+        }
     }
 }

@@ -57,15 +57,15 @@ pub struct ImportArguments {
 /// Runs the command.
 pub fn run(arguments: &ImportArguments, output: Output) -> CliResult {
     let path = arguments.file.display().to_string();
-    let source = std::fs::File::open(&arguments.file)
-        .map_err(|e| CliError::cannot(format!("{path} cannot be opened: {e}"), "check the path of the CSV file"))?;
+    let bytes = std::fs::read(&arguments.file)
+        .map_err(|e| CliError::cannot(format!("{path} cannot be read: {e}"), "check the path of the CSV file"))?;
     with_session(&arguments.target, async |client| {
         let spec = match &arguments.asset {
             Some(spec) => spec.clone(),
             None => default_asset(&client).await?,
         };
         let wheel = progress::spinner("reading the file");
-        let file = file::read(std::io::BufReader::new(source), &path, spec.scale)?;
+        let file = file::read(&bytes, &path, spec.scale)?;
         wheel.finish_and_clear();
         import(arguments, &client, &path, &file, &spec, output).await
     })
@@ -108,7 +108,17 @@ async fn import(
         CliError::cannot("the server left rows unanswered", "run the same command again: no row is posted twice")
     })?;
     let findings = compare(file, &fates);
-    let report = Report { path, file, needs: &needs, opened, asset, fates: &fates, findings: &findings, posting: took };
+    let report = Report {
+        path,
+        file,
+        needs: &needs,
+        opened,
+        asset,
+        fates: &fates,
+        findings: &findings,
+        posting: took,
+        allow_overdraft: arguments.allow_overdraft,
+    };
     report.write(&output);
     Ok(report.exit())
 }

@@ -37,6 +37,8 @@ pub struct Report<'a> {
     pub findings: &'a Findings,
     /// Time for posting.
     pub posting: Duration,
+    /// Whether accounts were opened with the floors that they need.
+    pub allow_overdraft: bool,
 }
 
 impl Report<'_> {
@@ -102,6 +104,9 @@ impl Report<'_> {
                 money(*lowest)
             ));
         }
+        if self.allow_overdraft && !self.file.has_balances {
+            output.text("floors    the file records no balances, so --allow-overdraft lowers no floor");
+        }
         if !self.file.ignored.is_empty() {
             output.text(format!("ignored   columns {}", self.file.ignored.join(", ")));
         }
@@ -153,7 +158,7 @@ impl Report<'_> {
                 let late =
                     if self.late() > 0 { format!(" or posted late ({})", n(self.late())) } else { String::new() };
                 output.text(format!(
-                    "explained all {} differences equal the sum of the account's rows refused so far{late}",
+                    "explained all {}: each difference is the sum of the account's rows refused so far{late}",
                     n(explained)
                 ));
             }
@@ -165,8 +170,12 @@ impl Report<'_> {
             } else {
                 "every row is posted"
             });
+        } else if refused > 0 && self.allow_overdraft {
+            output.text("  next: correct the cause, then run it with --retry-refused");
         } else if refused > 0 {
-            output.text("  next: import with --allow-overdraft into a fresh ledger, or correct the cause and use --retry-refused");
+            output.text(
+                "  next: import with --allow-overdraft into a fresh ledger, or correct the cause and use --retry-refused",
+            );
         }
     }
 

@@ -4,7 +4,7 @@ use florin_core::request::Side;
 use florin_net::Client;
 
 use super::day::Kind;
-use super::send::Day;
+use super::send::Answered;
 use crate::client::client_error;
 use crate::error::{CliError, CliResult};
 use crate::ids::show_id;
@@ -13,24 +13,23 @@ use crate::progress;
 /// Transactions asked for in one look-up.
 const LOOK_UP: usize = 1_000;
 
-/// Looks every answered transaction up: outcome, sequence and time must be what the client was told. Gives how many there are.
-pub async fn check_told(day: &Day, client: &Client) -> CliResult<usize> {
-    let told: Vec<_> = day.transactions.iter().zip(&day.told).filter_map(|(t, r)| Some((t, (*r)?))).collect();
+/// Looks every answered transaction up: outcome, sequence, time and postings must be what the client was told. Gives how many there are.
+pub async fn check_told(told: &[Answered], client: &Client) -> CliResult<usize> {
     let bar = progress::bar(told.len() as u64, "looking up", "answers");
     for part in told.chunks(LOOK_UP) {
-        let ids: Vec<u128> = part.iter().map(|(t, _)| t.id).collect();
+        let ids: Vec<u128> = part.iter().map(|t| t.id).collect();
         let found = client.transactions(&ids).await.map_err(client_error)?;
-        for ((transaction, told), found) in part.iter().zip(found) {
+        for (told, found) in part.iter().zip(found) {
             let lost = |what: &str| {
                 CliError::disagree(
-                    format!("transaction {} was answered before the crash, and {what}", show_id(transaction.id)),
+                    format!("transaction {} was answered before the crash, and {what}", show_id(told.id)),
                     "this is a bug: keep the folder (florin quickstart --keep) and report it",
                 )
             };
             let Some(found) = found else { return Err(lost("is not in the ledger")) };
             let same = (found.result.outcome, found.result.sequence, found.result.booked_at)
-                == (told.outcome, told.sequence, told.booked_at)
-                && found.postings.len() == transaction.postings.len();
+                == (told.result.outcome, told.result.sequence, told.result.booked_at)
+                && found.postings.len() == told.postings;
             if !same {
                 return Err(lost("is in the ledger with another result"));
             }

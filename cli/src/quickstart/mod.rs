@@ -26,7 +26,7 @@ use self::send::{Day, Resent, SENDERS};
 use crate::amount::{format_amount, format_count, format_grouped};
 use crate::assets::{AssetSpec, ensure};
 use crate::bench::bench_error;
-use crate::client::{block_on, client_error, connect};
+use crate::client::{block_on_unless_interrupted, client_error, connect};
 use crate::error::{CliError, CliResult, EXIT_FINE};
 use crate::ids::{account_of_name, random_id};
 use crate::init::now_ns;
@@ -64,7 +64,7 @@ pub fn run(arguments: &QuickstartArguments, output: Output) -> CliResult {
         )
     })?;
     let data = folder.path().join("ledger");
-    let result = block_on(quickstart(arguments, &data, output));
+    let result = block_on_unless_interrupted(quickstart(arguments, &data, output));
     if arguments.keep {
         let kept = folder.keep().join("ledger");
         output.text(format!("kept the ledger: florin serve --data {}", kept.display()));
@@ -154,7 +154,8 @@ async fn quickstart(arguments: &QuickstartArguments, data: &Path, output: Output
             restart.as_secs_f64()
         ));
     });
-    let checked = judge::check_told(&day.borrow(), &client).await?;
+    let answered = day.borrow().answered();
+    let checked = judge::check_told(&answered, &client).await?;
     bar.suspend(|| {
         steps
             .say(format!("looked up all {} answers given before the crash: every one is there, unchanged", n(checked)));
@@ -162,7 +163,7 @@ async fn quickstart(arguments: &QuickstartArguments, data: &Path, output: Output
     let resent = send::resend(&day, &client, &bar).await?;
     bar.suspend(|| {
         steps.say(format!(
-            "sent the {} unanswered again with the same ids: {} were in the log already and not posted twice",
+            "sent the {} unanswered again with the same ids; already in the log, and so not posted twice: {}",
             n(resent.transactions),
             n(resent.known)
         ));
@@ -172,7 +173,7 @@ async fn quickstart(arguments: &QuickstartArguments, data: &Path, output: Output
     send::send(Rc::clone(&day), &address, bar.clone(), None, async { Ok(()) }).await?;
     bar.finish_and_clear();
 
-    let day = day.borrow();
+    let day = day.replace(Day::new(Vec::new()));
     let (posted, declined) = (day.count(Outcome::Posted), day.count(Outcome::BelowFloor));
     steps.say(format!(
         "{} posted, {} declined for lack of funds, {} otherwise refused",

@@ -56,11 +56,30 @@ impl Day {
         self.told.iter().flatten().filter(|r| r.outcome == outcome).count()
     }
 
+    /// The transactions that were answered.
+    pub fn answered(&self) -> Vec<Answered> {
+        let answered = |(transaction, told): (&Transaction, &Option<ItemResult>)| {
+            Some(Answered { id: transaction.id, postings: transaction.postings.len(), result: (*told)? })
+        };
+        self.transactions.iter().zip(&self.told).filter_map(answered).collect()
+    }
+
     fn take(&mut self, most: usize) -> Option<Range<usize>> {
         let from = self.next;
         self.next = (from + most).min(self.transactions.len());
         (from < self.next).then_some(from..self.next)
     }
+}
+
+/// A transaction that was answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered {
+    /// Its id.
+    pub id: u128,
+    /// How many postings it has.
+    pub postings: usize,
+    /// What the client was told.
+    pub result: ItemResult,
 }
 
 /// Sends until the day is over or, after `pause_at` answers, `interrupt` has ended every connection.

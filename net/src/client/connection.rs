@@ -198,8 +198,7 @@ async fn wait_for_work(shared: &Shared, back_off: Duration) -> bool {
 async fn connect(addr: &str, options: &ClientOptions) -> Result<(TcpStream, HelloReply), Lost> {
     let mut stream = TcpStream::connect(addr).await?;
     stream.set_nodelay(true)?;
-    let hello =
-        Hello { version_min: u16::from(VERSION), version_max: u16::from(VERSION), name: options.name.clone() };
+    let hello = Hello { version_min: u16::from(VERSION), version_max: u16::from(VERSION), name: options.name.clone() };
     let mut out = Vec::new();
     let header = Header { operation: Operation::Hello as u8, institution: options.institution, ..Header::default() };
     frame::append(&mut out, header, |out, _| hello.encode(out));
@@ -340,7 +339,8 @@ fn next_reply(buffer: &mut BytesMut) -> Result<Option<(Header, Bytes)>, Lost> {
 fn accept(shared: &Shared, header: Header, payload: Bytes) -> Result<(), Lost> {
     let mut state = shared.state();
     let closing = header.flags & ERROR != 0
-        && codec::errors::decode(&payload).is_ok_and(|(code, _)| ErrorCode::from_number(code).is_none_or(ErrorCode::closes));
+        && codec::errors::decode(&payload)
+            .is_ok_and(|(code, _)| ErrorCode::from_number(code).is_none_or(ErrorCode::closes));
     if !closing {
         return state.pending.answer(header, payload).map_err(|what| Lost::Again(what.to_owned()));
     }

@@ -234,9 +234,7 @@ impl NewAccount {
             subject: U32::new(self.subject),
             normal_side: self.normal_side as u8,
             category: self.category,
-            limit_flags: flag(self.floor, HAS_FLOOR)
-                | flag(self.ceiling, HAS_CEILING)
-                | flag(self.alarm, HAS_ALARM),
+            limit_flags: flag(self.floor, HAS_FLOOR) | flag(self.ceiling, HAS_CEILING) | flag(self.alarm, HAS_ALARM),
             label_length: bytes.len() as u8,
             reserved: [0; 36],
             label,

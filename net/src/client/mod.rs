@@ -16,9 +16,7 @@ use florin_core::asset::{Asset, ControlRecord};
 use florin_core::entry::{AccountRecord, PostReply, StatementPage, StatementToken, TransactionRecord};
 use florin_core::limits::{CONTROL_BYTES_MAX, REQUEST_BYTES_MAX, REQUEST_ITEMS_MAX};
 use florin_core::request::{ItemResult, PostForm};
-use florin_engine::{
-    LIST_ACCOUNTS_MAX, LOOK_UP_ACCOUNTS_MAX, LOOK_UP_TRANSACTIONS_MAX, STATEMENT_ENTRIES_MAX,
-};
+use florin_engine::{LIST_ACCOUNTS_MAX, LOOK_UP_ACCOUNTS_MAX, LOOK_UP_TRANSACTIONS_MAX, STATEMENT_ENTRIES_MAX};
 use tokio::sync::oneshot;
 
 pub use items::{NewAccount, Transaction, encode_accounts, encode_transactions};
@@ -287,8 +285,14 @@ impl Client {
         let shared = &self.handle.shared;
         let limit = shared.options.deadline;
         let deadline = tokio::time::Instant::now() + limit;
-        let permit = tokio::time::timeout_at(deadline, shared.in_flight.acquire());
-        let _permit = permit.await.map_err(|_| ClientError::Timeout(limit))?;
+        // Mostly there is room, and then no timer is needed.
+        let _permit = match shared.in_flight.try_acquire() {
+            Ok(permit) => Ok(permit),
+            Err(_) => match tokio::time::timeout_at(deadline, shared.in_flight.acquire()).await {
+                Err(_) => return Err(ClientError::Timeout(limit)),
+                Ok(permit) => permit,
+            },
+        };
         let (sender, receiver) = oneshot::channel();
         let institution = shared.options.institution;
         let header = Header { operation: operation as u8, flags, institution, count, ..Header::default() };

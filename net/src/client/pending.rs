@@ -77,7 +77,10 @@ impl Pending {
         self.last += 1;
         header.request = self.last;
         let header = frame::seal(header, &payload);
-        self.waiting.insert(self.last, Waiting { header, payload, operation, reply, sent: false, sent_before: false, replies_before: 0 });
+        self.waiting.insert(
+            self.last,
+            Waiting { header, payload, operation, reply, sent: false, sent_before: false, replies_before: 0 },
+        );
         self.last
     }
 

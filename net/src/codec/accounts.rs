@@ -34,9 +34,7 @@ pub fn row(record: &AccountRecord) -> AccountReplyRow {
         normal_side: record.normal_side as u8,
         category: record.category,
         status: record.status as u8,
-        limit_flags: flag(record.floor, HAS_FLOOR)
-            | flag(record.ceiling, HAS_CEILING)
-            | flag(record.alarm, HAS_ALARM),
+        limit_flags: flag(record.floor, HAS_FLOOR) | flag(record.ceiling, HAS_CEILING) | flag(record.alarm, HAS_ALARM),
         label_length,
         reserved: [0; 6],
         label,

@@ -11,8 +11,7 @@ use super::{ReplyError, finish, put_text, take_rows, take_text};
 pub fn encode(assets: &[Asset], out: &mut Vec<u8>) {
     for asset in assets {
         let (code, code_length) = put_text(&asset.code);
-        let row =
-            AssetRow { number: U32::new(asset.number), scale: asset.scale, code_length, reserved: [0; 2], code };
+        let row = AssetRow { number: U32::new(asset.number), scale: asset.scale, code_length, reserved: [0; 2], code };
         out.extend_from_slice(row.as_bytes());
     }
 }

@@ -2,12 +2,8 @@
 //!
 //! Authentication has its place here (a method and a challenge) and does not exist yet: the only method is 0, none.
 
-use florin_core::limits::{
-    CONTROL_BYTES_MAX, POSTINGS_MAX, REQUEST_BYTES_MAX, REQUEST_ITEMS_MAX, VOUCHER_BYTES_MAX,
-};
-use florin_engine::{
-    LIST_ACCOUNTS_MAX, LOOK_UP_ACCOUNTS_MAX, LOOK_UP_TRANSACTIONS_MAX, STATEMENT_ENTRIES_MAX,
-};
+use florin_core::limits::{CONTROL_BYTES_MAX, POSTINGS_MAX, REQUEST_BYTES_MAX, REQUEST_ITEMS_MAX, VOUCHER_BYTES_MAX};
+use florin_engine::{LIST_ACCOUNTS_MAX, LOOK_UP_ACCOUNTS_MAX, LOOK_UP_TRANSACTIONS_MAX, STATEMENT_ENTRIES_MAX};
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -90,7 +86,9 @@ impl Hello {
         }
         let malformed = |what: &str| ProtocolError::new(ErrorCode::MalformedPayload, what);
         if row.challenge != [0; 32] || row.reserved != [0; 2] {
-            return Err(malformed("reserved bytes of the hello must be zero, the challenge too without authentication"));
+            return Err(malformed(
+                "reserved bytes of the hello must be zero, the challenge too without authentication",
+            ));
         }
         let name = take_text(&row.name, row.name_length, "name")
             .map_err(|_| malformed("the client's name is not UTF-8 of at most 64 bytes"))?;

@@ -105,8 +105,7 @@ pub fn decode(operation: Operation, header: &Header, payload: Bytes) -> Result<R
         Operation::Hello => return Ok(Request::Hello(Hello::decode(&payload)?)),
         Operation::Ping => return Ok(Request::Ping),
         Operation::PostTransfers | Operation::PostJournals => {
-            let form =
-                if operation == Operation::PostTransfers { PostForm::Transfers } else { PostForm::Journals };
+            let form = if operation == Operation::PostTransfers { PostForm::Transfers } else { PostForm::Journals };
             let request = PostRequest::parse(institution, principal, form, header.count, payload);
             let want_postings = header.flags & WANT_POSTINGS != 0;
             Command::Post { request: request.map_err(payload_error)?, want_postings }

@@ -62,8 +62,7 @@ impl From<io::Error> for Stop {
 /// Serves one connection to its end.
 pub async fn serve<S: Submit>(context: Rc<Context<S>>, stream: TcpStream, outgoing: Arc<Outgoing>) {
     let (read, write) = stream.into_split();
-    let writer =
-        tokio::task::spawn_local(outgoing::write(outgoing.clone(), write, context.options.write_timeout));
+    let writer = tokio::task::spawn_local(outgoing::write(outgoing.clone(), write, context.options.write_timeout));
     let mut reader = Reader {
         greeted: false,
         deadline: Some(Instant::now() + context.options.handshake_timeout),

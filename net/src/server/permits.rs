@@ -47,8 +47,9 @@ const COPIES: usize = 2;
 const STATS_BYTES: usize = 16 << 10;
 
 impl Cost {
-    /// A request that the connection answers itself.
-    pub const INLINE: Cost = Cost { requests: 1, rows: 0, bytes: OVERHEAD_BYTES };
+    /// A request that the connection answers itself, in a few bytes: bounded by the connection's cap on requests, so that
+    /// hello and ping do not wait for the work of others.
+    pub const INLINE: Cost = Cost { requests: 1, rows: 0, bytes: 0 };
 
     /// The cost of a command whose payload has `payload` bytes.
     pub fn of(command: &Command, payload: usize) -> Cost {
@@ -70,9 +71,7 @@ impl Cost {
             Command::ListAccounts { limit, .. } => {
                 (*limit as usize, COPIES * *limit as usize * size_of::<AccountReplyRow>())
             }
-            Command::LookUpTransactions { ids, .. } => {
-                (ids.len(), COPIES * ids.len() * TRANSACTION_REPLY_BYTES_MAX)
-            }
+            Command::LookUpTransactions { ids, .. } => (ids.len(), COPIES * ids.len() * TRANSACTION_REPLY_BYTES_MAX),
             Command::Statement { limit, .. } => {
                 let entries = *limit as usize * (size_of::<EntryRow>() + VOUCHER_BYTES_MAX);
                 (*limit as usize, COPIES * (size_of::<StatementHeadRow>() + entries))

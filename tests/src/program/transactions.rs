@@ -144,7 +144,7 @@ fn describe(rng: &mut Rng, t: &mut Transaction) {
 
 /// Changes one field to another good value; a repeat of the id then has other fields.
 fn change(rng: &mut Rng, cast: &Cast, t: &mut Transaction) {
-    let which = if t.postings.is_empty() { 9 } else { rng.below(10) };
+    let which = if t.postings.is_empty() { 9 } else { rng.below(12) };
     let at = rng.below(t.postings.len().max(1));
     match which {
         0 => t.postings.push(t.postings[at].clone()),
@@ -156,7 +156,8 @@ fn change(rng: &mut Rng, cast: &Cast, t: &mut Transaction) {
         6 => t.reference ^= 1 << rng.below(128),
         7 => t.code ^= 1,
         8 => t.value_date ^= 1,
-        _ => t.voucher.push(1),
+        _ if t.voucher.is_empty() || rng.chance(30) => t.voucher.push(1),
+        _ => t.voucher[0] ^= 1,
     }
 }
 

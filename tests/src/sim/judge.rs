@@ -5,18 +5,18 @@ use std::convert::Infallible;
 
 use florin_core::compare::{resolve_control, resolve_post};
 use florin_core::coordinator::{Answer, Ticket};
-use florin_core::entry::{AccountRecord, PostReply, RowKind};
+use florin_core::entry::PostReply;
 use florin_core::frame::Record;
 use florin_core::replay::Ledger;
-use florin_core::request::{ItemResult, PostingResult};
+use florin_core::request::ItemResult;
 use num_bigint::BigInt;
 
 use super::world::ReadAnswer;
 use super::{Log, Tally, key};
+use crate::compare::{self, Readings};
 use crate::encode;
-use crate::model::item::{ALARM, CEILING, FLOOR};
 use crate::model::number::*;
-use crate::model::{Account, Entry, Model, Verdict};
+use crate::model::{Entry, Model, Verdict};
 use crate::program::Step;
 
 /// A request and what was heard of it.
@@ -71,8 +71,8 @@ pub fn judge(lives: &[Life], log: &Log, tally: &mut Tally) -> Model {
         for asked in &life.asked {
             bench.judge(asked, tally);
         }
-        bench.settle_reads();
-        assert!(bench.reads.is_empty(), "a read shows a position that is not in the log");
+        bench.readings.settle(bench.model);
+        bench.readings.finish();
     }
     compare_log(&model, &records);
     model
@@ -88,8 +88,7 @@ struct Bench<'a> {
     durable: usize,
     durable_sequence: u64,
     crashed: bool,
-    /// Reads that show a position which the model has not reached yet.
-    reads: Vec<(&'a Step, &'a ReadAnswer)>,
+    readings: Readings,
 }
 
 impl<'a> Bench<'a> {
@@ -97,22 +96,31 @@ impl<'a> Bench<'a> {
         let frames = &log.frames[life.began_at..durable];
         let starts = frames.iter().map(|f| (f.head.first_sequence, life.times[&f.head.number])).collect();
         let durable_sequence = log.last_sequence_of(durable as u64);
-        Bench { model, records, starts, durable, durable_sequence, crashed: life.durable.is_some(), reads: vec![] }
+        Bench {
+            model,
+            records,
+            starts,
+            durable,
+            durable_sequence,
+            crashed: life.durable.is_some(),
+            readings: Readings::default(),
+        }
     }
 
-    fn judge(&mut self, asked: &'a Asked, tally: &mut Tally) {
-        self.settle_reads();
+    fn judge(&mut self, asked: &Asked, tally: &mut Tally) {
+        self.readings.settle(self.model);
         let released = asked.released(self.durable);
         assert!(released || self.crashed, "a request without an answer");
         tally.retries += u64::from(!released);
         match &asked.step {
             Step::Heave { institution, heave } if released => self.model.heave(*institution, heave),
             Step::Heave { .. } => {}
-            Step::Read { .. } => {
+            Step::Read { institution, accounts } => {
                 if let Some(read) = asked.read.as_ref().filter(|_| released) {
                     tally.reads += 1;
-                    assert!(read.position >= self.model.last_sequence(), "a read missed what was submitted before it");
-                    self.reads.push((&asked.step, read));
+                    let found = |account: &u128| read.accounts.get(&key(*institution, *account)).cloned();
+                    let records = accounts.iter().map(found).collect();
+                    self.readings.add(self.model, *institution, accounts, records, read.position);
                 }
             }
             _ => {
@@ -136,7 +144,7 @@ impl<'a> Bench<'a> {
         for item in 0..count {
             let got_item = got.as_ref().map(|items| items[item]);
             let not_now = got_item.is_some_and(|r| [STORAGE_FULL, SHUTTING_DOWN].contains(&r.outcome.number()));
-            self.settle_reads();
+            self.readings.settle(self.model);
             if let Some(now) = self.starts.get(&(self.model.last_sequence() + 1)) {
                 self.model.begin_round(*now);
             }
@@ -161,7 +169,7 @@ impl<'a> Bench<'a> {
                 Step::Open { .. } => tally.openings += 1,
                 _ => tally.controls += 1,
             }
-            assert_eq!(verdict_of(&got_item), expected, "item {item} of {step:?}");
+            assert_eq!(compare::verdict(&got_item), expected, "item {item} of {step:?}");
             heard.repeats.extend(self.original(step, item, expected).map(|sequence| (item as u32, sequence)));
             heard.postings.extend(entries);
         }
@@ -170,7 +178,7 @@ impl<'a> Bench<'a> {
             assert_eq!(repeats, heard.repeats, "repeats of {step:?}");
             assert_eq!(reply.count(), count, "results of {step:?}");
             let postings = if want_postings { &heard.postings[..] } else { &[] };
-            assert!(same_entries(&reply.postings, postings), "postings of {step:?}");
+            assert!(compare::same_entries(&reply.postings, postings), "postings of {step:?}");
         }
     }
 
@@ -211,21 +219,6 @@ impl<'a> Bench<'a> {
         let used = expected.repeat || expected.outcome == ID_USED_WITH_OTHER_FIELDS;
         used.then(|| self.model.verdict(institution, id).expect("an id that was used").sequence)
     }
-
-    /// Reads at the position where the model stands must show what the model has.
-    fn settle_reads(&mut self) {
-        let here = self.model.last_sequence();
-        for (step, read) in self.reads.extract_if(.., |(_, read)| read.position == here) {
-            let Step::Read { institution, accounts } = step else { unreachable!("a read") };
-            for account in accounts {
-                let got = read.accounts.get(&key(*institution, *account));
-                assert!(
-                    same_account(*institution, self.model.account(*institution, *account), got),
-                    "account {account:#x} read at {here} is {got:?}"
-                );
-            }
-        }
-    }
 }
 
 #[derive(Default)]
@@ -238,70 +231,20 @@ fn is_shape(outcome: u16) -> bool {
     outcome < 20 && outcome != POSTED || outcome == INSTITUTION_UNKNOWN
 }
 
-fn verdict_of(r: &ItemResult) -> Verdict {
-    Verdict {
-        outcome: r.outcome.number(),
-        repeat: r.repeat,
-        detail: r.detail,
-        sequence: r.sequence,
-        booked_at: r.booked_at,
-    }
-}
-
-fn same_entries(got: &[PostingResult], expected: &[Entry]) -> bool {
-    let same = |(g, e): (&PostingResult, &Entry)| g.version == e.version && BigInt::from(g.balance) == e.balance;
-    got.len() == expected.len() && got.iter().zip(expected).all(same)
-}
-
-/// Whether an account of the engine is the model's, field by field.
-pub fn same_account(institution: u32, expected: Option<&Account>, got: Option<&AccountRecord>) -> bool {
-    let (Some(e), Some(g)) = (expected, got) else { return expected.is_none() && got.is_none() };
-    let o = &e.opening;
-    let limit = |flag: u8, value: i128| (o.limit_flags & flag != 0).then_some(value);
-    let label = &g.label.as_bytes()[..g.label.trim_end_matches('\0').len()];
-    g.institution == institution
-        && g.account == o.account
-        && (g.asset, g.subject, g.owner) == (o.asset, o.subject, o.owner)
-        && (g.normal_side as u8, g.category, g.status as u8) == (o.normal_side, o.category, 0)
-        && (g.floor, g.ceiling, g.alarm) == (limit(FLOOR, o.floor), limit(CEILING, o.ceiling), limit(ALARM, o.alarm))
-        && BigInt::from(g.posted) == e.balance
-        && (g.held, g.version, g.opened, g.last_entry) == (0, e.version, e.opened, e.last_entry)
-        && label == o.label
-        && g.label.len() == usize::from(o.label_length)
-}
-
 /// The log must hold exactly the rows that the model recorded.
 fn compare_log(model: &Model, records: &[Record]) {
     for record in records {
         match record {
             Record::Transaction(got) => {
-                let row = got.result.sequence;
-                let (t, verdict, entries) = model.transaction(got.institution, got.id).expect("a recorded transaction");
-                assert_eq!(verdict_of(&got.result), verdict, "row {row}");
-                assert_eq!((got.reference, got.code, got.value_date), (t.reference, t.code, t.value_date), "row {row}");
-                let voucher = if verdict.outcome == POSTED { &t.voucher[..] } else { &[] };
-                assert_eq!(got.voucher, voucher, "row {row}");
-                assert_eq!(usize::from(got.voucher_length), t.voucher.len(), "row {row}");
-                assert_eq!(u64::from(got.accounting_date), verdict.booked_at / 86_400_000_000_000, "row {row}");
-                assert!(got.kind == RowKind::Journal || t.is_transfer(), "row {row}");
-                assert_eq!(got.postings.len(), t.postings.len(), "row {row}");
-                for (g, p) in got.postings.iter().zip(&t.postings) {
-                    let fields = (g.account, g.side as u8, g.amount, g.asset);
-                    assert_eq!(fields, (p.account, p.side, p.amount, p.asset), "row {row}");
-                }
-                if verdict.outcome == POSTED {
-                    let results: Vec<PostingResult> = got.postings.iter().map(|p| p.result).collect();
-                    assert!(same_entries(&results, entries), "row {row}: {results:?} but {entries:?}");
-                    let previous = got.postings.iter().map(|p| p.previous);
-                    assert!(previous.eq(entries.iter().map(|e| e.previous)), "row {row}: previous entries");
-                }
+                let expected = model.transaction(got.institution, got.id).expect("a recorded transaction");
+                compare::transaction(got, expected);
             }
             Record::Open(got) => {
                 let account = model.account(got.institution, got.row.account.get()).expect("an open account");
                 assert_eq!((got.sequence, got.booked_at), (account.opened, account.booked_at));
             }
             Record::Control(got) => {
-                assert_eq!(Some(verdict_of(&got.result)), model.verdict(got.institution, got.id));
+                assert_eq!(Some(compare::verdict(&got.result)), model.verdict(got.institution, got.id));
             }
         }
     }
@@ -314,7 +257,7 @@ pub fn compare_state(model: &Model, ledger: &Ledger) {
     for (institution, number, account) in model.accounts() {
         let key = key(institution, number);
         let got = ledger.shards[usize::from(key.home(ledger.shards.len()))].look_up(&key);
-        assert!(same_account(institution, Some(account), got.as_ref()), "{got:?} but {account:?}");
+        assert!(compare::same_account(institution, Some(account), got.as_ref()), "{got:?} but {account:?}");
         let signed = if account.opening.normal_side == 0 { account.balance.clone() } else { -account.balance.clone() };
         *sums.entry(account.opening.asset).or_default() += signed;
     }

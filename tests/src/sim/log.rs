@@ -104,8 +104,19 @@ impl Log {
             for (_, institution, heave) in self.heaves.iter().filter(|(after, ..)| *after == i) {
                 audit.heave(*institution, heave);
             }
-            frame.records().iter().for_each(|record| audit.row(record));
+            let records = frame.records();
+            records.iter().for_each(|record| audit.row(record));
+            assert_eq!(
+                frame.vouchers.len(),
+                kept_voucher_bytes(&records),
+                "of a refused voucher only the digest is kept"
+            );
         }
         audit
     }
+}
+
+fn kept_voucher_bytes(records: &[Record]) -> usize {
+    let kept = |record: &Record| if let Record::Transaction(t) = record { t.voucher.len() } else { 0 };
+    records.iter().map(kept).sum()
 }

@@ -85,7 +85,7 @@ pub struct World {
     down: Vec<VecDeque<Down>>,
     up: Vec<VecDeque<Up>>,
     promises: Vec<Promises>,
-    open_rounds_max: usize,
+    limits: RoundLimits,
     next_ticket: Ticket,
 }
 
@@ -103,7 +103,7 @@ impl World {
             down: (0..shards).map(|_| VecDeque::new()).collect(),
             up: (0..shards).map(|_| VecDeque::new()).collect(),
             promises: (0..shards).map(|_| Promises::default()).collect(),
-            open_rounds_max: limits.open_rounds,
+            limits,
             next_ticket: 1,
         }
     }
@@ -140,7 +140,7 @@ impl World {
             life.times.insert(next_round, now);
         }
         self.obey();
-        assert!(self.ledger.coordinator.rounds_in_flight() <= self.open_rounds_max, "too many rounds are open");
+        assert!(self.ledger.coordinator.rounds_in_flight() <= self.limits.open_rounds, "too many rounds are open");
     }
 
     /// Links with a message under way.
@@ -240,6 +240,11 @@ impl World {
     fn append(&mut self, draft: &FrameDraft) {
         let frame = StoredFrame::encode(draft);
         assert_eq!(frame.head.number, self.log.frames.len() as u64 + 1, "frames are numbered without a gap");
+        assert!((1..=self.limits.transactions).contains(&(frame.head.count as usize)), "more rows than a round takes");
+        assert!(frame.payload.len() + frame.vouchers.len() <= self.limits.frame_bytes, "a frame that is too large");
+        if let FrameDraft::Posts(finished) = draft {
+            assert!(finished.round.postings.len() <= self.limits.postings, "more postings than a round takes");
+        }
         self.log.frames.push(frame);
     }
 
