@@ -22,32 +22,20 @@ pub struct Arguments {
 
 const EXIT_CODES: &str = "Exit codes: 0 fine, 1 the books or the input disagree, 2 the command could not run.";
 
-/// One command.
+/// One command; its help is the documentation of its arguments.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// See it work: a marketplace's day over TCP with a crash in the middle.
     Quickstart(quickstart::QuickstartArguments),
-    /// Make a new ledger.
     Init(init::InitArguments),
-    /// Serve a ledger.
     Serve(serve::ServeArguments),
-    /// Open, show and list accounts.
     Account(account::AccountArguments),
-    /// Post one transaction.
     Post(post::PostArguments),
-    /// Show an account's statement.
     Statement(statement::StatementArguments),
-    /// Post a CSV file.
     Import(import::ImportArguments),
-    /// Fold the whole log.
     Verify(verify::VerifyArguments),
-    /// Inspect frames.
     Log(log::LogArguments),
-    /// Generate load.
     Bench(bench::BenchArguments),
-    /// Show figures of a server.
     Stats(stats::StatsArguments),
-    /// Measure a disk.
     ProbeDisk(probe_disk::ProbeDiskArguments),
 }
 

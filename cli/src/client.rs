@@ -65,8 +65,12 @@ impl Session {
 /// Connects to a server.
 pub async fn connect(address: &str) -> CliResult<Client> {
     Client::connect(address, ClientOptions::default()).await.map_err(|error| {
+        let reason = match error {
+            ClientError::Connect { reason, .. } => reason,
+            other => chain(&other),
+        };
         CliError::cannot(
-            format!("no connection to {address}: {}", chain(&error)),
+            format!("no connection to {address}: {reason}"),
             "start a server (`florin serve --data DIR`), give its address with --server ADDR, or use --data DIR without a server",
         )
     })

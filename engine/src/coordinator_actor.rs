@@ -103,7 +103,7 @@ pub struct CoordinatorActor {
     durable: u64,
     closing: bool,
     full: bool,
-    stop: Option<oneshot::Sender<Result<(), LogFailure>>>,
+    stops: Vec<oneshot::Sender<Result<(), LogFailure>>>,
     stopped: bool,
     closed_at: std::collections::VecDeque<(u64, Instant)>,
     round_us: hdrhistogram::Histogram<u64>,
@@ -134,7 +134,7 @@ impl CoordinatorActor {
             durable,
             closing: false,
             full: false,
-            stop: None,
+            stops: Vec::new(),
             stopped: false,
             closed_at: std::collections::VecDeque::new(),
             round_us: hdrhistogram::Histogram::new_with_bounds(1, 60_000_000, 3).expect("constant bounds"),
@@ -161,7 +161,9 @@ impl CoordinatorActor {
                 (read(ShardRead::Accounts(keys), AfterRead::Accounts), core::Request::Read)
             }
             Command::ListAccounts { institution, after, limit } => {
-                let list = ShardRead::List { institution, after, limit: limit as usize };
+                // A shard would look through all its accounts for those of an institution that has none.
+                let limit = if institution == core::INSTITUTION { limit as usize } else { 0 };
+                let list = ShardRead::List { institution, after, limit };
                 (read(list, AfterRead::List), core::Request::Read)
             }
             Command::Statement { institution, account, from, limit } => {
@@ -190,7 +192,7 @@ impl CoordinatorActor {
             if self.under_way() >= most {
                 return;
             }
-            let admit = self.admit();
+            let Some(admit) = self.admit() else { return };
             if !self.core.close_round(self.clock.now(), admit) {
                 return;
             }
@@ -198,19 +200,23 @@ impl CoordinatorActor {
         }
     }
 
-    /// Whether a round may be applied: only if the log has room for its frame.
-    fn admit(&mut self) -> Result<(), Outcome> {
-        if self.stop.is_some() {
-            return Err(Outcome::ShuttingDown);
+    /// Whether a round may be applied: only if the log has room for its frame, and for those of the rounds under way that
+    /// have none yet. None: not to be said before one of these comes back.
+    fn admit(&mut self) -> Option<Result<(), Outcome>> {
+        if self.core.waiting_items() == 0 {
+            return Some(Ok(())); // Only reads wait.
         }
-        let Some(writer) = &self.writer else { return Err(Outcome::ShuttingDown) };
+        let Some(writer) = self.writer.as_ref().filter(|_| self.stops.is_empty()) else {
+            return Some(Err(Outcome::ShuttingDown));
+        };
         let bytes = writer.frame_bytes_max() as u64;
-        // Rounds that are being decided have no frame at the writer yet, so their room is asked for as well.
-        let ahead = self.core.rounds_in_flight() as u64;
-        let fits = match writer.room(bytes) {
-            Room::Ready if ahead == 0 => true,
+        let under_way = self.core.rounds_in_flight();
+        let fits = match writer.room(bytes, under_way + 1) {
+            Room::Ready => true,
+            // Waiting here for a second frame's room would keep the first one from being appended.
+            Room::Soon | Room::Full if under_way > 0 => return None,
+            Room::Soon => writer.has_room(bytes),
             Room::Full => false,
-            Room::Ready | Room::Soon => writer.has_room(bytes),
         };
         if fits == self.full {
             self.full = !fits;
@@ -221,7 +227,7 @@ impl CoordinatorActor {
                 eprintln!("florin: there is room for the log again; postings are accepted");
             }
         }
-        if fits { Ok(()) } else { Err(Outcome::StorageFull) }
+        Some(if fits { Ok(()) } else { Err(Outcome::StorageFull) })
     }
 
     /// Carries out what the core has decided, in its order.
@@ -411,18 +417,16 @@ impl CoordinatorActor {
 
     /// Ends the log once nothing is under way.
     fn try_stop(&mut self) {
-        if self.stop.is_none() || !self.core.is_idle() || self.under_way() > 0 || !self.gate.is_empty() {
-            return;
-        }
-        if !self.pending.is_empty() {
+        let busy = !self.core.is_idle() || self.under_way() > 0 || !self.gate.is_empty() || !self.pending.is_empty();
+        if self.stops.is_empty() || busy {
             return;
         }
         self.stopped = true;
         self.history.stop();
         let sealed = self.writer.take().map_or(Ok(()), LogWriter::shutdown);
-        if let Some(done) = self.stop.take() {
+        for done in self.stops.drain(..) {
             // Whoever asked may have gone; then nobody needs to know.
-            let _ = done.send(sealed);
+            let _ = done.send(sealed.clone());
         }
     }
 }
@@ -534,7 +538,7 @@ impl Handler<Stop> for CoordinatorActor {
     type Result = ();
 
     fn handle(&mut self, Stop(done): Stop, _: &mut Context<Self>) {
-        self.stop = Some(done);
+        self.stops.push(done);
         self.close_rounds();
         self.try_stop();
     }

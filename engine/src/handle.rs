@@ -105,6 +105,8 @@ pub enum Reply {
     Assets(Vec<Asset>),
     /// To `Stats`.
     Stats(Box<EngineStats>),
+    /// To `Statement`: the paging token is not of this account.
+    ForeignToken,
     /// History could not be read: file and offset.
     Failed(String),
 }

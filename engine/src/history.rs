@@ -109,19 +109,21 @@ impl Rows {
                 Ok(Reply::Posted(reply))
             }
             Job::Transactions { sequences, position } => {
-                let one = |sequence: Option<u64>| match sequence {
-                    None => Ok(None),
-                    Some(sequence) => self.read(sequence).map(|record| match record {
-                        Record::Transaction(transaction) => Some(*transaction),
-                        Record::Open(_) | Record::Control(_) => None,
-                    }),
-                };
-                let transactions = sequences.into_iter().map(one).collect::<Result<_, String>>()?;
+                // In the order of the log: each segment and frame is then looked up once.
+                let mut places: Vec<(u64, usize)> =
+                    sequences.iter().enumerate().filter_map(|(at, sequence)| Some(((*sequence)?, at))).collect();
+                places.sort_unstable();
+                let mut transactions = vec![None; sequences.len()];
+                for (sequence, at) in places {
+                    if let Record::Transaction(transaction) = self.read(sequence)? {
+                        transactions[at] = Some(*transaction);
+                    }
+                }
                 Ok(Reply::Transactions { transactions, position })
             }
             Job::Statement { account, from, limit, position } => {
                 let page = self.statement(*account, from, limit, position)?;
-                Ok(Reply::Statement(Some(Box::new(page))))
+                Ok(page.map_or(Reply::ForeignToken, |page| Reply::Statement(Some(Box::new(page)))))
             }
         }
     }
@@ -143,6 +145,7 @@ impl Rows {
         self.reader.read_payload(&frame, index * LOG_ROW_BYTES as u32, &mut bytes).map_err(|e| e.to_string())?;
         let row = RowBytes::new(sequence, frame.head.time_ns, &bytes);
         let (at, length) = row.extension().map_err(|e| place(&e))?;
+        within(at, length, frame.head.payload_bytes).map_err(|e| place(&e))?;
         let mut extension = vec![0; length as usize];
         if length > 0 {
             self.reader.read_payload(&frame, at, &mut extension).map_err(|e| e.to_string())?;
@@ -153,6 +156,7 @@ impl Rows {
             }
             _ => (0, 0),
         };
+        within(at, length, frame.head.vouchers_bytes).map_err(|e| place(&e))?;
         let mut voucher = vec![0; length as usize];
         if length > 0 {
             self.reader.read_vouchers(&frame, at, &mut voucher).map_err(|e| e.to_string())?;
@@ -160,37 +164,54 @@ impl Rows {
         row.decode(&extension, &voucher).map_err(|e| place(&e))
     }
 
-    /// Walks an account's entries back from the newest or from a token.
+    /// Walks an account's entries back from the newest or from a token; none if the token is not of this account.
+    /// Each entry must lead to the balance before the one after it.
     fn statement(
         &mut self,
         account: AccountRecord,
         from: Option<StatementToken>,
         limit: u32,
         position: u64,
-    ) -> Result<StatementPage, String> {
+    ) -> Result<Option<StatementPage>, String> {
         let newest = StatementToken { sequence: account.last_entry, version: account.version };
         let mut next = from.unwrap_or(newest);
-        let foreign = || "the statement's paging token does not belong to this account: begin without one".to_string();
         if next.version > account.version || next.sequence > account.last_entry || next.sequence < account.opened {
-            return Err(foreign());
+            return Ok(None);
         }
-        let mut entries = Vec::new();
+        let mut entries: Vec<StatementEntry> = Vec::new();
         let mut last: Option<(u64, TransactionRecord)> = None;
         while next.version > 0 && entries.len() < limit as usize {
             let record = match last.take() {
                 Some((sequence, record)) if sequence == next.sequence => record,
                 _ => match self.read(next.sequence)? {
                     Record::Transaction(transaction) => *transaction,
-                    Record::Open(_) | Record::Control(_) => return Err(foreign()),
+                    Record::Open(_) | Record::Control(_) => return Ok(None),
                 },
             };
-            let entry = entry_of(&account, next, &record).ok_or_else(foreign)?;
+            let Some(entry) = entry_of(&account, next, &record) else { return Ok(None) };
+            let leads_on = entries.last().is_none_or(|after| {
+                let change =
+                    if after.side == account.normal_side { after.amount as i128 } else { -(after.amount as i128) };
+                after.balance.checked_sub(change) == Some(entry.balance)
+            });
+            if !leads_on {
+                let (row, version) = (next.sequence, next.version);
+                return Err(format!("row {row}: version {version} of the account does not lead to the one after it"));
+            }
             next = StatementToken { sequence: entry.previous, version: entry.version - 1 };
             entries.push(entry);
             last = Some((record.result.sequence, record));
         }
         let next = (next.version > 0).then_some(next);
-        Ok(StatementPage { account, entries, next, position })
+        Ok(Some(StatementPage { account, entries, next, position }))
+    }
+}
+
+/// Bytes that were checked when they were written may have rotted since: an offset is believed only within its area.
+fn within(at: u32, length: u32, area: u32) -> Result<(), &'static str> {
+    match at.checked_add(length) {
+        Some(end) if end <= area => Ok(()),
+        _ => Err("a row points outside its frame"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The start of an engine: lock, recovery, actors. The same path after a crash and after a clean shutdown.
 
 use std::path::PathBuf;
+use std::sync::Once;
 use std::time::Instant;
 
 use actix::prelude::*;
@@ -145,8 +146,14 @@ impl Engine {
     }
 }
 
-/// Makes every panic end the process: an Arbiter that dies alone would leave the others waiting for it.
+/// Makes every panic end the process: an Arbiter that dies alone would leave the others waiting for it. Once is enough;
+/// [`start`] does it too.
 pub fn abort_on_panic() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(set_abort_hook);
+}
+
+fn set_abort_hook() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         print(info);
@@ -171,6 +178,7 @@ pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
     if !(1..=SHARDS_MAX).contains(&options.shards) {
         return Err(StartError::Option(format!("{} shards asked for; it must be 1 to {SHARDS_MAX}", options.shards)));
     }
+    abort_on_panic();
     let begun = Instant::now();
     let lock = DataLock::acquire(&options.data)?;
     let seed = random_seed()?;

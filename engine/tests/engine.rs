@@ -56,7 +56,7 @@ async fn open(engine: &Engine, accounts: &[(u128, Option<i128>)]) -> PostReply {
             subject: 0.into(),
             normal_side: 1,
             category: 0,
-            limit_flags: if floor.is_some() { HAS_FLOOR } else { 0 },
+            limit_flags: if floor.is_some() { 0 } else { NO_FLOOR },
             label_length: 4,
             reserved: [0; 36],
             label,
@@ -190,4 +190,59 @@ fn requests_of_many_callers_post_through_segment_changes_and_the_hash_is_the_sam
     let report = verify(&data, &mut |_| ()).expect("the books are good");
     assert_eq!(report.posted + report.refused, 3 * 8 * 20 * 100);
     assert_eq!(Some(report.state_hash), hashes[0]);
+}
+
+/// Found in review: an array of fields was taken as a control record, and a number with leading zeros made the logged form
+/// longer than a reader allows, so that the ledger could not be started again.
+#[test]
+fn a_control_record_that_is_accepted_can_be_read_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("ledger");
+    new_ledger(&data);
+    run(async {
+        let Started { engine, .. } = started(&data, 1).await;
+        let zeros = "0".repeat(16_384 - 24);
+        for (id, record) in [
+            (5, format!(r#"["asset","EUR","{zeros}978","2"]"#)),
+            (6, format!(r#"{{"record":"asset","code":"EUR","number":"{zeros}","scale":"2"}}"#)),
+        ] {
+            let request = ControlRequest { institution: INSTITUTION, principal: 0, id, record: record.into() };
+            let result = posted(engine.call(Command::Control(request)).await).items().next().expect("one result");
+            assert_eq!(result.outcome, Outcome::ControlMalformed);
+        }
+        assert_eq!(register(&engine, 7).await.outcome, Outcome::Posted);
+        engine.stop().await.expect("a clean stop");
+    });
+    run(async {
+        let Started { engine, .. } = started(&data, 1).await;
+        engine.stop().await.expect("a clean stop");
+    });
+}
+
+#[test]
+fn twins_in_one_opening_request_are_judged_in_order_and_the_id_comes_before_the_asset() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("ledger");
+    new_ledger(&data);
+    run(async {
+        let Started { engine, .. } = started(&data, 2).await;
+        let results: Vec<Outcome> = open(&engine, &[(10, None), (10, None)]).await.items().map(|r| r.outcome).collect();
+        assert_eq!(results, [Outcome::AssetUnknown; 2], "nothing is opened, so the second is no repeat");
+        register(&engine, 1).await;
+        let results: Vec<(Outcome, bool)> = open(&engine, &[(10, None), (10, None), (10, Some(0))])
+            .await
+            .items()
+            .map(|r| (r.outcome, r.repeat))
+            .collect();
+        let differs = Outcome::AccountExistsWithOtherFields;
+        assert_eq!(results, [(Outcome::Posted, false), (Outcome::Posted, true), (differs, false)]);
+        let foreign = Command::Statement {
+            institution: INSTITUTION,
+            account: 10,
+            from: Some(florin_core::entry::StatementToken { sequence: 1, version: 9 }),
+            limit: 5,
+        };
+        assert!(matches!(engine.call(foreign).await, Reply::ForeignToken));
+        engine.stop().await.expect("a clean stop");
+    });
 }

@@ -47,6 +47,8 @@ pub enum ErrorCode {
     HistoryUnreadable = 100,
     /// The answer is larger than a reply may be. Only this request failed; the connection goes on.
     ReplyTooLarge = 101,
+    /// The paging token of a statement is not of the account.
+    ForeignToken = 102,
 }
 
 /// All error codes with their published names.
@@ -70,6 +72,7 @@ pub const ERROR_CODES: &[(ErrorCode, &str)] = &[
     (ErrorCode::Internal, "internal"),
     (ErrorCode::HistoryUnreadable, "history_unreadable"),
     (ErrorCode::ReplyTooLarge, "reply_too_large"),
+    (ErrorCode::ForeignToken, "foreign_token"),
 ];
 
 impl ErrorCode {

@@ -103,7 +103,8 @@ fn account_row(o: &Opening) -> AccountRow {
         subject: o.subject.into(),
         normal_side: o.normal_side,
         category: o.category,
-        limit_flags: o.limit_flags,
+        // In a row the first bit says that there is no floor.
+        limit_flags: o.limit_flags ^ FLOOR,
         label_length: o.label_length,
         reserved: [0; 36],
         label,

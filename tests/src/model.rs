@@ -126,7 +126,7 @@ impl Model {
             };
         }
         let outcome = match self.assets.get(&asset.number) {
-            Some(known) if known.same(&asset) => POSTED,
+            Some(known) if *known == asset => POSTED,
             Some(_) => ASSET_EXISTS_WITH_OTHER_FIELDS,
             None if self.assets.values().any(|a| a.code == asset.code) => ASSET_EXISTS_WITH_OTHER_FIELDS,
             None if self.assets.len() == ASSETS_MAX => TOO_MANY_ASSETS,

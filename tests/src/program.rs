@@ -134,7 +134,7 @@ fn control_again(rng: &mut Rng, cast: &Cast, institution: u32) -> Step {
     Step::Control { institution, control }
 }
 
-const BAD_RECORDS: [&str; 9] = [
+const BAD_RECORDS: [&str; 12] = [
     "",
     "{",
     "[]",
@@ -142,6 +142,9 @@ const BAD_RECORDS: [&str; 9] = [
     r#"{"code":"CZK","number":"9","record":"asset","scale":"19"}"#,
     r#"{"code":"czk","number":"9","record":"asset","scale":"2"}"#,
     r#"{"code":"ABCDEFGHIJKLMNOPQ","number":"9","record":"asset","scale":"2"}"#,
+    r#"{"code":"CZK","number":"+9","record":"asset","scale":"2"}"#,
+    r#"{"code":"CZK","number":"9","record":"asset","scale":"02"}"#,
+    r#"["asset","CZK","9","2"]"#,
     r#"{"code":"CZK","number":"9","record":"account","scale":"2"}"#,
     r#"{"code":"CZK","number":"9","other":"1","record":"asset","scale":"2"}"#,
 ];

@@ -71,11 +71,18 @@ pub fn run(seed: u64, shards: usize) -> Tally {
     let program = Program::random(seed);
     let mut rng = Rng::part(seed, &format!("{shards} shards"));
     let setting = Setting::random(&mut rng, shards);
-    run_program(&program, &setting, &mut rng)
+    run_program(&program, &setting, &mut rng).0
 }
 
-/// Runs a program in a setting and judges it.
-pub fn run_program(program: &Program, setting: &Setting, rng: &mut Rng) -> Tally {
+/// Runs the program of a seed as [`run`] does and gives the log that it left.
+pub fn record(seed: u64, shards: usize) -> Log {
+    let mut rng = Rng::part(seed, &format!("{shards} shards"));
+    let setting = Setting::random(&mut rng, shards);
+    run_program(&Program::random(seed), &setting, &mut rng).1
+}
+
+/// Runs a program in a setting and judges it. Gives what was done and the log.
+pub fn run_program(program: &Program, setting: &Setting, rng: &mut Rng) -> (Tally, Log) {
     let mut tally = Tally { runs: 1, ..Tally::default() };
     let mut steps: VecDeque<Step> = program.steps.iter().cloned().collect();
     let mut lives: Vec<Life> = vec![];
@@ -110,7 +117,7 @@ pub fn run_program(program: &Program, setting: &Setting, rng: &mut Rng) -> Tally
     let model = judge::judge(&lives, &log, &mut tally);
     judge::compare_state(&model, &log.replay(shards, 0, setting.limits));
     log.audit();
-    tally
+    (tally, log)
 }
 
 /// Goes on until everything is answered, or until patience runs out: then the process is killed.

@@ -1,7 +1,9 @@
 //! Random programs through the whole engine: actors, log on disk, history. Every reply, look-up, listing and statement is
 //! what the reference model says, across restarts with another number of shards; at the end `verify` finds nothing.
 
+use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use florin_core::coordinator::RoundLimits;
 use florin_core::entry::{AccountRecord, StatementEntry, TransactionRecord};
@@ -18,6 +20,16 @@ use tokio::sync::oneshot;
 /// Programs run by the normal suite. Each makes a ledger and starts it a few times.
 const PROGRAMS: u64 = 60;
 
+/// The seed under way.
+static AT: AtomicU64 = AtomicU64::new(0);
+
+/// The engine ends the process on any panic, also on one of this test, and with it goes what the test harness captured.
+fn name_the_seed_on_panic() {
+    std::panic::set_hook(Box::new(|info| {
+        let _ = writeln!(std::io::stderr(), "seed {}: {info}", AT.load(Ordering::Relaxed));
+    }));
+}
+
 #[derive(Default)]
 struct Did {
     starts: u64,
@@ -29,8 +41,9 @@ struct Did {
 #[test]
 fn any_program_through_the_engine_is_what_the_model_says_also_after_restarts() {
     let mut did = Did::default();
+    name_the_seed_on_panic();
     for seed in 0..PROGRAMS {
-        println!("seed {seed}");
+        AT.store(seed, Ordering::Relaxed);
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         let data = folder.path().join("ledger");
         let mut rng = Rng::part(seed, "engine");

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use florin_core::entry::StatementEntry;
@@ -132,8 +132,28 @@ async fn exited(process: &mut Child) -> ExitStatus {
 /// The server's binary, which cargo puts next to this crate's own ones.
 fn florin() -> PathBuf {
     let binary = Path::new(env!("CARGO_BIN_EXE_kill_client")).with_file_name("florin");
-    assert!(binary.exists(), "{} is missing: `cargo build -p florin` or test the whole workspace", binary.display());
+    let built = binary.metadata().and_then(|m| m.modified());
+    let built = built.unwrap_or_else(|_| panic!("{} is missing: {BUILD_IT}", binary.display()));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let newest = ["engine", "wal", "net", "cli"].iter().map(|folder| newest_source(&root.join(folder))).max();
+    assert!(newest.expect("four folders") <= built, "{} is older than its sources: {BUILD_IT}", binary.display());
     binary
+}
+
+const BUILD_IT: &str = "`cargo build -p florin`, or test the whole workspace";
+
+fn newest_source(folder: &Path) -> SystemTime {
+    let mut newest = SystemTime::UNIX_EPOCH;
+    for entry in std::fs::read_dir(folder).expect("a folder of the workspace").flatten() {
+        let path = entry.path();
+        let is_tests = ["tests", "examples", "benches"].iter().any(|name| path.ends_with(name));
+        if path.is_dir() && !is_tests {
+            newest = newest.max(newest_source(&path));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            newest = newest.max(entry.metadata().and_then(|m| m.modified()).expect("its time"));
+        }
+    }
+    newest
 }
 
 impl Rig {

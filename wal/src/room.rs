@@ -89,16 +89,16 @@ impl RoomKeeper {
         self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Whether a frame of `bytes` would find room behind all that is queued.
-    pub(crate) fn room(&self, bytes: u64) -> Room {
-        self.judge(&self.lock(), bytes)
+    /// Whether `frames` frames of `bytes` each would find room behind all that is queued.
+    pub(crate) fn room(&self, bytes: u64, frames: usize) -> Room {
+        self.judge(&self.lock(), bytes, frames)
     }
 
     /// As [`RoomKeeper::room`], but waits for the outcome of an allocation that is under way.
     pub(crate) fn decide(&self, bytes: u64) -> bool {
         let mut state = self.lock();
         loop {
-            match self.judge(&state, bytes) {
+            match self.judge(&state, bytes, 1) {
                 Room::Ready => return true,
                 Room::Full => return false,
                 Room::Soon => state = self.wait(state),
@@ -106,12 +106,12 @@ impl RoomKeeper {
         }
     }
 
-    fn judge(&self, state: &RoomState, bytes: u64) -> Room {
+    fn judge(&self, state: &RoomState, bytes: u64, frames: usize) -> Room {
         if state.stopped {
             return Room::Full;
         }
         let mut at = state.position;
-        for &queued in state.outstanding.iter().chain([&bytes]) {
+        for &queued in state.outstanding.iter().chain(std::iter::repeat_n(&bytes, frames)) {
             at = self.behind(at, queued);
         }
         if at.segment <= state.reserved_upto.max(state.ready_upto) {
@@ -146,17 +146,18 @@ mod tests {
     #[test]
     fn a_promise_counts_the_queue_the_seal_and_the_waste_at_the_end_of_a_segment() {
         let half = SEGMENT_BYTES_MIN / 2;
-        assert_eq!(keeper(BLOCK_BYTES as u64, 1).room(100), Room::Ready);
-        assert_eq!(keeper(SEGMENT_BYTES_MIN, 1).room(100), Room::Soon);
-        assert_eq!(keeper(SEGMENT_BYTES_MIN, 2).room(100), Room::Ready);
+        assert_eq!(keeper(BLOCK_BYTES as u64, 1).room(100, 1), Room::Ready);
+        assert_eq!(keeper(SEGMENT_BYTES_MIN, 1).room(100, 1), Room::Soon);
+        assert_eq!(keeper(SEGMENT_BYTES_MIN, 2).room(100, 1), Room::Ready);
         let room = keeper(BLOCK_BYTES as u64, 2);
         room.change(|state| state.outstanding.extend([half, half]));
-        assert_eq!(room.room(half), Room::Soon, "each half needs a segment of its own");
-        assert_eq!(room.room(100), Room::Ready);
+        assert_eq!(room.room(half, 1), Room::Soon, "each half needs a segment of its own");
+        assert_eq!(room.room(100, 1), Room::Ready);
+        assert_eq!(room.room(half / 2, 2), Room::Soon, "two frames need the room of two");
         room.change(|state| state.failing = Some(Arc::new(io::Error::other("full"))));
-        assert_eq!(room.room(half), Room::Full);
-        assert_eq!(room.room(100), Room::Ready, "what is set aside stays promised");
+        assert_eq!(room.room(half, 1), Room::Full);
+        assert_eq!(room.room(100, 1), Room::Ready, "what is set aside stays promised");
         room.change(|state| state.stopped = true);
-        assert_eq!(room.room(100), Room::Full);
+        assert_eq!(room.room(100, 1), Room::Full);
     }
 }

@@ -137,10 +137,10 @@ impl LogWriter {
         bytes <= self.frame_bytes_max as u64 && self.shared.room.decide(bytes)
     }
 
-    /// As [`LogWriter::has_room`], without waiting.
-    pub fn room(&self, bytes: u64) -> Room {
+    /// As [`LogWriter::has_room`], for several frames of `bytes` each and without waiting.
+    pub fn room(&self, bytes: u64, frames: usize) -> Room {
         match bytes <= self.frame_bytes_max as u64 {
-            true => self.shared.room.room(bytes),
+            true => self.shared.room.room(bytes, frames),
             false => Room::Full,
         }
     }

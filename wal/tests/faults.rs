@@ -125,7 +125,7 @@ fn a_full_disk_refuses_before_anything_is_applied_and_is_left_without_a_restart(
             assert!(frames < 200, "two segments cannot hold this");
         }
         assert!(frames >= 6, "two segments of 64 KiB hold more than {frames} frames");
-        assert_eq!(log.writer.room(BYTES_MAX + 200), Room::Full);
+        assert_eq!(log.writer.room(BYTES_MAX + 200, 1), Room::Full);
         assert!(log.writer.allocation_failure().is_some());
         assert!(log.await_durable(frames), "what was promised is written");
         storage.disk.lock().unwrap().full = false;

@@ -78,11 +78,12 @@ pub fn czech_bank() -> Option<PathBuf> {
 }
 
 /// A copy of a CSV file in which `change` rewrites the fields of one line (the header is line 1; no quotes before the field).
+/// Line ends stay as they are: the Czech file has CR LF.
 pub fn with_changed_line(source: &Path, target: &Path, line: usize, change: impl Fn(&mut Vec<String>)) {
     let text = std::fs::read_to_string(source).expect("the file");
-    let mut lines: Vec<String> = text.lines().map(str::to_string).collect();
+    let mut lines: Vec<String> = text.split('\n').map(str::to_string).collect();
     let mut fields: Vec<String> = lines[line - 1].split(',').map(str::to_string).collect();
     change(&mut fields);
     lines[line - 1] = fields.join(",");
-    std::fs::write(target, lines.join("\n") + "\n").expect("a copy");
+    std::fs::write(target, lines.join("\n")).expect("a copy");
 }

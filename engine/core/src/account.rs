@@ -34,7 +34,10 @@ pub fn hash_id(institution: u32, id: u128, seed: u64) -> u64 {
         let product = u128::from(a) * u128::from(b);
         (product as u64) ^ ((product >> 64) as u64)
     }
-    let once = fold((id as u64) ^ seed ^ 0x9e37_79b9_7f4a_7c15, ((id >> 64) as u64) ^ 0xd1b5_4a32_d192_ed03);
+    // Both factors are seeded: a word that nobody can know, so that nobody can choose ids whose product is constant.
+    let low = (id as u64) ^ seed ^ 0x9e37_79b9_7f4a_7c15;
+    let high = ((id >> 64) as u64) ^ seed.rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9) ^ 0xd1b5_4a32_d192_ed03;
+    let once = fold(low, high);
     fold(once ^ u64::from(institution), seed.rotate_left(32) ^ 0xa076_1d64_78bd_642f)
 }
 

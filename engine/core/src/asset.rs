@@ -43,8 +43,12 @@ impl ControlRecord {
         }
     }
 
-    /// Reads a record; anything unknown, missing or out of range is malformed.
+    /// Reads a record; anything unknown, missing, out of range or not written in the one way is malformed.
     pub fn parse(bytes: &[u8]) -> Result<ControlRecord, Outcome> {
+        // serde would take an array for the fields in their order as well.
+        if !bytes.trim_ascii_start().starts_with(b"{") {
+            return Err(Outcome::ControlMalformed);
+        }
         let record: ControlRecord = serde_json::from_slice(bytes).map_err(|_| Outcome::ControlMalformed)?;
         record.asset()?;
         Ok(record)
@@ -58,11 +62,13 @@ impl ControlRecord {
 
     /// The asset that it registers.
     pub fn asset(&self) -> Result<Asset, Outcome> {
-        let ControlRecord::Asset { code, number, scale } = self;
-        let number = number.parse::<u32>().map_err(|_| Outcome::ControlMalformed)?;
-        let scale = scale.parse::<u8>().map_err(|_| Outcome::ControlMalformed)?;
+        let ControlRecord::Asset { code, number: number_text, scale: scale_text } = self;
+        let number = number_text.parse::<u32>().map_err(|_| Outcome::ControlMalformed)?;
+        let scale = scale_text.parse::<u8>().map_err(|_| Outcome::ControlMalformed)?;
         let good = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-');
-        if number == 0
+        if *number_text != number.to_string()
+            || *scale_text != scale.to_string()
+            || number == 0
             || scale > SCALE_MAX
             || code.is_empty()
             || code.len() > ASSET_CODE_BYTES_MAX
@@ -105,5 +111,30 @@ impl Assets {
     /// All assets, by number.
     pub fn iter(&self) -> impl Iterator<Item = &Asset> {
         self.by_number.values()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_an_object_with_numbers_written_in_one_way() {
+        let parsed = |text: &str| ControlRecord::parse(text.as_bytes()).and_then(|r| r.asset());
+        let euro = Asset { number: 978, code: "EUR".into(), scale: 2 };
+        for (text, expected) in [
+            (r#"{"record":"asset","code":"EUR","number":"978","scale":"2"}"#, Ok(euro.clone())),
+            (r#" {"record": "asset", "scale": "2", "code": "EUR", "number": "978"}"#, Ok(euro)),
+            (r#"["asset","EUR","978","2"]"#, Err(Outcome::ControlMalformed)),
+            (r#"{"record":"asset","code":"EUR","number":"0978","scale":"2"}"#, Err(Outcome::ControlMalformed)),
+            (r#"{"record":"asset","code":"EUR","number":"+978","scale":"2"}"#, Err(Outcome::ControlMalformed)),
+            (r#"{"record":"asset","code":"EUR","number":"978","scale":"02"}"#, Err(Outcome::ControlMalformed)),
+            (r#"{"record":"asset","code":"EUR","number":978,"scale":"2"}"#, Err(Outcome::ControlMalformed)),
+            (r#"{"record":"asset","code":"EUR","number":"978","scale":"19"}"#, Err(Outcome::ControlMalformed)),
+            (r#"{"record":"asset","code":"eur","number":"978","scale":"2"}"#, Err(Outcome::ControlMalformed)),
+            (r#"{"record":"asset","code":"EUR","number":"978","scale":"2","x":"1"}"#, Err(Outcome::ControlMalformed)),
+        ] {
+            assert_eq!(parsed(text), expected, "{text}");
+        }
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::account::{AccountKey, EntryResult};
+use crate::account::{Account, AccountDetails, AccountKey, EntryResult};
 use crate::asset::{Asset, Assets, ControlRecord};
 use crate::decide::{DecidedRound, decide};
 use crate::dedup::Dedup;
@@ -15,7 +15,7 @@ use crate::entry::PostReply;
 use crate::frame::{ControlFrame, FrameDraft, encoded_bytes};
 use crate::limits::*;
 use crate::outcome::Outcome;
-use crate::request::{AccountRow, ControlRequest, ItemResult, OpenRequest, PostRequest, PostingResult};
+use crate::request::{AccountRow, ControlRequest, Field, ItemResult, OpenRequest, PostRequest, PostingResult};
 use crate::round::{Decision, FinishedRound, Round};
 use crate::shard::{Ballot, Finished, OpenVote, Opening, Vote};
 
@@ -438,11 +438,19 @@ impl Coordinator {
                 let ahead = item..request.count().min(item + TOUCHED_AHEAD);
                 self.dedup.touch(request.institution, ahead.map(|at| request.transaction(at).id));
             }
-            if let Err(outcome) = self.admit(request, item, admit) {
+            if let Err(outcome) = check_item(request, item) {
                 dispositions.push(Disposition::Refused(outcome));
                 continue;
             }
             let view = request.transaction(item);
+            if let Err(outcome) = admit {
+                // What was recorded before is still answered: the client may be asking whether it was.
+                dispositions.push(match self.dedup.find(request.institution, view.id) {
+                    Some(original) => Disposition::Repeat(original),
+                    None => Disposition::Refused(outcome),
+                });
+                continue;
+            }
             let encoded = encoded_bytes(&view);
             if round.transactions.len() == self.limits.transactions
                 || round.postings.len() + view.postings.count() > self.limits.postings
@@ -463,15 +471,6 @@ impl Coordinator {
             }
         }
         dispositions
-    }
-
-    /// Shape first, then whether the request may come in at all.
-    fn admit(&self, request: &PostRequest, item: usize, admit: Result<(), Outcome>) -> Result<(), Outcome> {
-        request.check_shape(item)?;
-        if request.institution != INSTITUTION {
-            return Err(Outcome::InstitutionUnknown);
-        }
-        admit
     }
 
     /// Hangs answers that wait for no round of their own onto the last round under way, or gives them at once.
@@ -649,7 +648,6 @@ impl Coordinator {
         let first = self.waiting.front().expect("the opening is at the front").taken;
         let mut items: Vec<Result<u32, ItemResult>> = Vec::new();
         let mut rows: Vec<AccountRow> = Vec::new();
-        let mut first_seen: HashMap<u128, u32> = HashMap::new();
         let mut frame_bytes = 0;
         for row in &request.rows()[first..] {
             if rows.len() == self.limits.transactions
@@ -661,10 +659,6 @@ impl Coordinator {
                 items.push(Err(refused(outcome, 0)));
                 continue;
             }
-            if first_seen.contains_key(&row.account.get()) {
-                break; // A repeat within the request is judged when the first one is recorded.
-            }
-            first_seen.insert(row.account.get(), rows.len() as u32);
             items.push(Ok(rows.len() as u32));
             rows.push(*row);
             frame_bytes += LOG_ROW_BYTES + LABEL_BYTES_MAX;
@@ -699,8 +693,7 @@ impl Coordinator {
         if request.institution != INSTITUTION {
             return Err(Outcome::InstitutionUnknown);
         }
-        admit?;
-        if self.assets.contains(row.asset.get()) { Ok(()) } else { Err(Outcome::AssetUnknown) }
+        admit
     }
 
     /// A shard has voted on openings: a vote per row of its own, in order.
@@ -728,12 +721,24 @@ impl Coordinator {
         let first_sequence = self.next_sequence;
         let booked_at = pending.now.max(self.last_booked_at + 1);
         let mut opened = 0;
+        let mut opened_here: HashMap<u128, usize> = HashMap::new();
         let mut results = Vec::with_capacity(count);
         for (at, vote) in pending.votes.iter().enumerate() {
+            let row = &pending.opening.rows[at];
+            let twin = opened_here.get(&row.account.get()).copied();
             results.push(match vote.expect("every row belongs to a shard") {
                 OpenVote::Same { opened, opened_at } => repeat_of(opened, opened_at),
                 OpenVote::Differs(field) => refused(Outcome::AccountExistsWithOtherFields, field as u16),
+                OpenVote::New if twin.is_some() => {
+                    let first = twin.expect("just seen");
+                    match first_difference(&pending.opening.rows[first], row) {
+                        Some(field) => refused(Outcome::AccountExistsWithOtherFields, field as u16),
+                        None => repeat_of(sequences[first], times[first]),
+                    }
+                }
+                OpenVote::New if !self.assets.contains(row.asset.get()) => refused(Outcome::AssetUnknown, 0),
                 OpenVote::New => {
+                    opened_here.insert(row.account.get(), at);
                     (sequences[at], times[at]) = (first_sequence + opened, booked_at + opened);
                     opened += 1;
                     let (sequence, booked_at) = (sequences[at], times[at]);
@@ -767,7 +772,9 @@ impl Coordinator {
     /// Decides a control record: a barrier, so nothing is under way.
     fn take_control(&mut self, ticket: Ticket, request: ControlRequest, now: u64, admit: Result<(), Outcome>) {
         let mut assembly = self.assemblies.remove(&ticket).expect("a request that was submitted");
-        match self.decide_control(&request, admit) {
+        let known = self.dedup.find(request.institution, request.id).is_some();
+        let admit = if known { Ok(()) } else { admit };
+        match check_control(&request).and_then(|record| admit.map(|()| record)) {
             Err(outcome) => assembly.reply.push(refused(outcome, 0)),
             Ok(record) => match self.dedup.insert(request.institution, request.id, self.next_sequence) {
                 Err(sequence) => {
@@ -800,20 +807,6 @@ impl Coordinator {
         self.finish_part(ticket, true, None, assembly);
     }
 
-    fn decide_control(&self, request: &ControlRequest, admit: Result<(), Outcome>) -> Result<ControlRecord, Outcome> {
-        if request.id == 0 {
-            return Err(Outcome::IdZero);
-        }
-        if request.record.len() > CONTROL_BYTES_MAX {
-            return Err(Outcome::ControlMalformed);
-        }
-        let record = ControlRecord::parse(&request.record)?;
-        if request.institution != INSTITUTION {
-            return Err(Outcome::InstitutionUnknown);
-        }
-        admit.map(|()| record)
-    }
-
     // Replay: what the log says, taken over without deciding anything again.
 
     /// Notes an id of a recorded row; false if it was used before.
@@ -840,6 +833,33 @@ impl Coordinator {
 struct Room<'a> {
     request_bytes: &'a mut usize,
     frame_bytes: &'a mut usize,
+}
+
+/// The checks of an item that need nothing but the item.
+fn check_item(request: &PostRequest, item: usize) -> Result<(), Outcome> {
+    request.check_shape(item)?;
+    if request.institution == INSTITUTION { Ok(()) } else { Err(Outcome::InstitutionUnknown) }
+}
+
+/// The same for a control record. What is logged is its canonical form, so that is what must fit.
+fn check_control(request: &ControlRequest) -> Result<ControlRecord, Outcome> {
+    if request.id == 0 {
+        return Err(Outcome::IdZero);
+    }
+    if request.record.len() > CONTROL_BYTES_MAX {
+        return Err(Outcome::ControlMalformed);
+    }
+    let record = ControlRecord::parse(&request.record)?;
+    if record.canonical().len() > CONTROL_BYTES_MAX {
+        return Err(Outcome::ControlMalformed);
+    }
+    if request.institution == INSTITUTION { Ok(record) } else { Err(Outcome::InstitutionUnknown) }
+}
+
+/// The first field in which two openings of one account differ.
+fn first_difference(first: &AccountRow, second: &AccountRow) -> Option<Field> {
+    let key = AccountKey { institution: INSTITUTION, account: first.account.get() };
+    AccountDetails::open(first, 0, 0).first_difference(&Account::open(key, first, 0), second)
 }
 
 fn refused(outcome: Outcome, detail: u16) -> ItemResult {

@@ -91,3 +91,34 @@ impl Dedup {
         self.len() == 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    #[test]
+    fn an_id_is_used_once_per_institution() {
+        let mut dedup = Dedup::new(7);
+        assert_eq!(dedup.insert(1, u128::MAX, 5), Ok(()));
+        assert_eq!(dedup.insert(1, u128::MAX, 6), Err(5));
+        assert_eq!(dedup.insert(2, u128::MAX, u64::MAX), Ok(()));
+        assert_eq!((dedup.find(1, u128::MAX), dedup.find(2, u128::MAX)), (Some(5), Some(u64::MAX)));
+        assert_eq!((dedup.find(1, 1), dedup.len(), dedup.is_empty()), (None, 2, false));
+    }
+
+    /// High words that make a factor of an unseeded product 0 or all ones.
+    #[test]
+    fn no_high_word_makes_ids_collide_under_a_seed_that_is_not_known() {
+        for seed in [1, 0x1234_5678_9abc_def0, u64::MAX - 5] {
+            for high in [0u64, u64::MAX, 0xd1b5_4a32_d192_ed03, !0xd1b5_4a32_d192_ed03] {
+                let mut same_hash: HashMap<u64, u32> = HashMap::new();
+                for low in 1..=20_000u128 {
+                    *same_hash.entry(hash_id(1, (u128::from(high) << 64) | low, seed)).or_default() += 1;
+                }
+                assert!(same_hash.values().all(|&n| n <= 2), "seed {seed:#x} high word {high:#x}");
+            }
+        }
+    }
+}

@@ -86,7 +86,7 @@ pub struct OpenRow {
     pub account: U128,
     /// Owner, 0 = none.
     pub owner: U128,
-    /// Floor, 0 unless flagged.
+    /// Floor, 0 if there is none.
     pub floor: I128,
     /// Ceiling, 0 unless flagged.
     pub ceiling: I128,
@@ -535,6 +535,9 @@ impl<'a> RowBytes<'a> {
         if tail.flags != 0 {
             return Err(self.error("a flag that is not known"));
         }
+        if self.row().id.get() == 0 {
+            return Err(self.error("its id is 0"));
+        }
         if extension.len() != self.extension()?.1 as usize {
             return Err(self.error("its extension is cut"));
         }
@@ -548,7 +551,20 @@ impl<'a> RowBytes<'a> {
             RowKind::Open => self.open_record(extension).map(|r| Record::Open(Box::new(r))),
             RowKind::Control => {
                 let row = self.row();
-                if row.credit.get() != 0 || row.amount.get() != 0 || row.credit_entry != LogEntry::default() {
+                let unused = RowTail {
+                    asset: 0.into(),
+                    code: 0.into(),
+                    value_date: 0.into(),
+                    reference: 0.into(),
+                    voucher_length: 0.into(),
+                    ..*tail
+                };
+                let entries = [row.debit_entry, row.credit_entry];
+                if row.credit.get() != 0
+                    || row.amount.get() != 0
+                    || entries != [LogEntry::default(); 2]
+                    || unused != *tail
+                {
                     return Err(self.error("a reserved field is set"));
                 }
                 Ok(Record::Control(Box::new(ControlFrameRecord {
@@ -574,6 +590,9 @@ impl<'a> RowBytes<'a> {
             if record.reserved.get() != 0 {
                 return Err(self.error("a reserved field is set"));
             }
+            if !posted && record.offset.get() != 0 {
+                return Err(self.error("a refused transaction with a voucher"));
+            }
             (digest, rest) = (record.digest, &extension[VOUCHER_RECORD_BYTES..]);
             if posted && (voucher.len() != usize::from(tail.voucher_length.get()) || blake3::hash(voucher) != digest) {
                 return Err(self.error("its voucher does not have the recorded digest"));
@@ -588,13 +607,15 @@ impl<'a> RowBytes<'a> {
                 result: if posted { posting_result(entry) } else { PostingResult::default() },
                 previous: if posted { entry.previous.get() } else { 0 },
             };
-            if !posted && row.credit_entry != LogEntry::default() {
+            if !posted && (row.credit_entry != LogEntry::default() || !is_refusal(&row.debit_entry)) {
                 return Err(self.error("a refused transaction with an entry"));
             }
             vec![side(row.debit, Side::Debit, &row.debit_entry), side(row.credit, Side::Credit, &row.credit_entry)]
         } else {
             let postings = <[LogPosting]>::ref_from_bytes(rest).map_err(|_| self.error("its extension is cut"))?;
-            if row.credit.get() != 0 || row.amount.get() != 0 || tail.asset.get() != 0 {
+            let entries = if posted { row.debit_entry == LogEntry::default() } else { is_refusal(&row.debit_entry) };
+            let unused = row.credit.get() == 0 && row.amount.get() == 0 && tail.asset.get() == 0;
+            if !unused || !entries || row.credit_entry != LogEntry::default() {
                 return Err(self.error("a reserved field is set"));
             }
             let decoded = postings.iter().map(|p| {
@@ -635,7 +656,9 @@ impl<'a> RowBytes<'a> {
 
     fn open_record(&self, extension: &[u8]) -> Result<OpenRecord, RowError> {
         let open = self.open_row();
-        if open.reserved != [0; 40] || open.tail.outcome.get() != 0 {
+        let tail = &open.tail;
+        let words = [tail.outcome.get(), tail.code.get(), tail.value_date.get(), tail.voucher_length.get()];
+        if open.reserved != [0; 40] || words != [0; 4] || tail.reference.get() != 0 {
             return Err(self.error("a reserved field is set"));
         }
         let mut label = [0; crate::limits::LABEL_BYTES_MAX];
@@ -664,6 +687,11 @@ impl<'a> RowBytes<'a> {
             row,
         })
     }
+}
+
+/// Whether an entry holds the index of a refusing posting and nothing else.
+fn is_refusal(entry: &LogEntry) -> bool {
+    entry.balance.get() == 0 && entry.previous.get() == 0
 }
 
 fn posting_result(entry: &LogEntry) -> PostingResult {

@@ -57,11 +57,8 @@ const _: () = assert!(REQUEST_ITEMS_MAX * TRANSFER_ROW_BYTES <= REQUEST_BYTES_MA
 const _: () = assert!(REQUEST_ITEMS_MAX <= ROUND_TRANSACTIONS_MAX);
 const _: () = assert!(VOUCHER_BYTES_MAX <= u16::MAX as usize);
 const _: () = assert!(LABEL_BYTES_MAX <= u8::MAX as usize);
-// The largest round fits a frame: rows, postings of journals, a voucher record each, and the voucher bytes themselves.
+// Any one item fits a frame, even one of the smallest segment (64 KiB less two blocks); rounds are bounded by the frame.
 const _: () = assert!(
-    ROUND_TRANSACTIONS_MAX * (LOG_ROW_BYTES + VOUCHER_RECORD_BYTES)
-        + ROUND_POSTINGS_MAX * POSTING_RECORD_BYTES
-        + ROUND_REQUEST_BYTES_MAX
-        + 4096
-        <= FRAME_BYTES_MAX + (1 << 20)
+    LOG_ROW_BYTES + POSTINGS_MAX * POSTING_RECORD_BYTES + VOUCHER_RECORD_BYTES + VOUCHER_BYTES_MAX <= 48 * 1024
 );
+const _: () = assert!(LOG_ROW_BYTES + CONTROL_BYTES_MAX <= 48 * 1024);

@@ -36,6 +36,8 @@ pub enum Outcome {
     CategoryUnknown = 13,
     /// A control record that cannot be read.
     ControlMalformed = 14,
+    /// The institution is not known.
+    InstitutionUnknown = 15,
 
     // Not now, or not you. Nothing is recorded.
     /// The principal may not do this.
@@ -46,8 +48,6 @@ pub enum Outcome {
     StorageFull = 22,
     /// The server is shutting down.
     ShuttingDown = 23,
-    /// The institution is not known.
-    InstitutionUnknown = 24,
 
     // Ids.
     /// The id was used before, with other fields.
@@ -123,6 +123,7 @@ pub const OUTCOMES: &[OutcomeInfo] = &[
         false,
         "The control record cannot be read; see docs/protocol.md for its fields.",
     ),
+    info(Outcome::InstitutionUnknown, "institution_unknown", false, "This server serves institution 1."),
     info(Outcome::NotPermitted, "not_permitted", false, "This principal may not do this."),
     info(Outcome::RateLimited, "rate_limited", false, "Too many requests; repeat later with the same id."),
     info(
@@ -137,7 +138,6 @@ pub const OUTCOMES: &[OutcomeInfo] = &[
         false,
         "The server is stopping; repeat with the same id once it is back.",
     ),
-    info(Outcome::InstitutionUnknown, "institution_unknown", false, "This server serves institution 1."),
     info(
         Outcome::IdUsedWithOtherFields,
         "id_used_with_other_fields",

@@ -60,6 +60,15 @@ impl Ledger {
         if head.count == 0 {
             return Err(ReplayError::Order(format!("frame {} has no rows", head.number)));
         }
+        let rounds = |kind: RowKind| match kind {
+            RowKind::Transfer | RowKind::Journal => 0,
+            RowKind::Open => 1,
+            RowKind::Control => 2,
+        };
+        let first = rounds(frame.row(0).kind()?);
+        if first == 2 && head.count > 1 {
+            return Err(ReplayError::Order(format!("frame {} has rows beside a control record", head.number)));
+        }
         let mut last_time = self.coordinator.last_booked_at();
         for index in 0..head.count {
             let row = frame.row(index);
@@ -68,6 +77,9 @@ impl Ledger {
                 return Err(ReplayError::Order(format!("row {} is not booked after the row before it", row.sequence)));
             }
             last_time = booked_at;
+            if rounds(row.kind()?) != first {
+                return Err(ReplayError::Order(format!("frame {} mixes rounds of different kinds", head.number)));
+            }
             self.apply_row(frame, index)?;
         }
         let last_sequence = head.first_sequence + u64::from(head.count) - 1;

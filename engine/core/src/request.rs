@@ -112,7 +112,7 @@ pub struct AccountRow {
     pub account: U128,
     /// Owner, 0 = none.
     pub owner: U128,
-    /// Floor of the available balance, minor units; 0 unless `HAS_FLOOR`.
+    /// Floor of the available balance, minor units; 0 if `NO_FLOOR`.
     pub floor: I128,
     /// Ceiling of the balance, minor units; 0 unless `HAS_CEILING`.
     pub ceiling: I128,
@@ -126,7 +126,7 @@ pub struct AccountRow {
     pub normal_side: u8,
     /// 0 personal, 1 enterprise, 2 platform.
     pub category: u8,
-    /// Bits `HAS_FLOOR`, `HAS_CEILING`, `HAS_ALARM`.
+    /// Bits `NO_FLOOR`, `HAS_CEILING`, `HAS_ALARM`. An account of zeros cannot be overdrawn.
     pub limit_flags: u8,
     /// Bytes of the label.
     pub label_length: u8,
@@ -136,8 +136,8 @@ pub struct AccountRow {
     pub label: [u8; LABEL_BYTES_MAX],
 }
 
-/// The account has a floor.
-pub const HAS_FLOOR: u8 = 1;
+/// The account has no floor: it may go as low as the balance range.
+pub const NO_FLOOR: u8 = 1;
 /// The account has a ceiling.
 pub const HAS_CEILING: u8 = 2;
 /// The account has an alarm level.
@@ -483,11 +483,12 @@ impl AccountRow {
         if Side::from_byte(self.normal_side).is_none() {
             return Err(Outcome::SideUnknown);
         }
-        let known = HAS_FLOOR | HAS_CEILING | HAS_ALARM;
+        let known = NO_FLOOR | HAS_CEILING | HAS_ALARM;
         let unset = |flag: u8, value: I128| self.limit_flags & flag == 0 && value.get() != 0;
+        let floor_and_none = self.limit_flags & NO_FLOOR != 0 && self.floor.get() != 0;
         if self.limit_flags & !known != 0
             || self.reserved != [0; 36]
-            || unset(HAS_FLOOR, self.floor)
+            || floor_and_none
             || unset(HAS_CEILING, self.ceiling)
             || unset(HAS_ALARM, self.alarm)
         {
@@ -518,7 +519,7 @@ impl AccountRow {
 
     /// The floor, if it has one.
     pub fn floor(&self) -> Option<i128> {
-        (self.limit_flags & HAS_FLOOR != 0).then(|| self.floor.get())
+        (self.limit_flags & NO_FLOOR == 0).then(|| self.floor.get())
     }
 
     /// The ceiling, if it has one.

@@ -94,7 +94,7 @@ pub struct Opening {
     pub institution: u32,
     /// Who asked.
     pub principal: u32,
-    /// The accounts, of distinct ids and checked shape.
+    /// The accounts, of checked shape. An id may come twice; the coordinator opens it once.
     pub rows: Vec<AccountRow>,
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use florin_core::limits::{LABEL_BYTES_MAX, REQUEST_BYTES_MAX, REQUEST_ITEMS_MAX};
 use florin_core::request::{
-    AccountRow, HAS_ALARM, HAS_CEILING, HAS_FLOOR, JournalRow, PostForm, Posting, PostingRow, Side, TransferRow,
+    AccountRow, HAS_ALARM, HAS_CEILING, JournalRow, NO_FLOOR, PostForm, Posting, PostingRow, Side, TransferRow,
 };
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{I128, U16, U32, U128};
@@ -234,7 +234,9 @@ impl NewAccount {
             subject: U32::new(self.subject),
             normal_side: self.normal_side as u8,
             category: self.category,
-            limit_flags: flag(self.floor, HAS_FLOOR) | flag(self.ceiling, HAS_CEILING) | flag(self.alarm, HAS_ALARM),
+            limit_flags: if self.floor.is_none() { NO_FLOOR } else { 0 }
+                | flag(self.ceiling, HAS_CEILING)
+                | flag(self.alarm, HAS_ALARM),
             label_length: bytes.len() as u8,
             reserved: [0; 36],
             label,

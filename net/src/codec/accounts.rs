@@ -1,7 +1,7 @@
 //! Accounts in replies: the position that the answer reflects, then one row per account.
 
 use florin_core::entry::{AccountRecord, CATEGORIES, Status};
-use florin_core::request::{HAS_ALARM, HAS_CEILING, HAS_FLOOR, Side};
+use florin_core::request::{HAS_ALARM, HAS_CEILING, NO_FLOOR, Side};
 use zerocopy::little_endian::{I128, U32, U64, U128};
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -34,7 +34,9 @@ pub fn row(record: &AccountRecord) -> AccountReplyRow {
         normal_side: record.normal_side as u8,
         category: record.category,
         status: record.status as u8,
-        limit_flags: flag(record.floor, HAS_FLOOR) | flag(record.ceiling, HAS_CEILING) | flag(record.alarm, HAS_ALARM),
+        limit_flags: if record.floor.is_none() { NO_FLOOR } else { 0 }
+            | flag(record.ceiling, HAS_CEILING)
+            | flag(record.alarm, HAS_ALARM),
         label_length,
         reserved: [0; 6],
         label,
@@ -61,7 +63,7 @@ pub fn record(row: &AccountReplyRow) -> Result<Option<AccountRecord>, ReplyError
         category: row.category,
         status: Status::from_byte(row.status).ok_or(ReplyError::Value { field: "status" })?,
         owner: row.owner.get(),
-        floor: limit(HAS_FLOOR, row.floor),
+        floor: (row.limit_flags & NO_FLOOR == 0).then(|| row.floor.get()),
         ceiling: limit(HAS_CEILING, row.ceiling),
         alarm: limit(HAS_ALARM, row.alarm),
         posted: row.posted.get(),

@@ -68,6 +68,10 @@ pub fn append(out: &mut Vec<u8>, asked: &Asked, reply: &Reply) {
                     return Some(ProtocolError::new(ErrorCode::HistoryUnreadable, error.to_string()));
                 }
             }
+            Reply::ForeignToken => {
+                let message = "the paging token is not of this account; begin the statement without one";
+                return Some(ProtocolError::new(ErrorCode::ForeignToken, message));
+            }
             Reply::Failed(message) => {
                 return Some(ProtocolError::new(ErrorCode::HistoryUnreadable, message.clone()));
             }

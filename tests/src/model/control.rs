@@ -1,8 +1,10 @@
 //! Assets as control records name them.
 
+use std::str::FromStr;
+
 use serde_json::Value;
 
-/// An asset as its record has it. Number and scale keep their text: records are compared as they were written.
+/// An asset as its record has it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Asset {
     /// Number.
@@ -11,7 +13,6 @@ pub struct Asset {
     pub code: String,
     /// Decimal places.
     pub scale: u8,
-    text: [String; 2],
 }
 
 impl Asset {
@@ -25,7 +26,7 @@ impl Asset {
         }
         let text = |key: &str| fields[key].as_str().map(str::to_string);
         let (code, number, scale) = (text("code")?, text("number")?, text("scale")?);
-        let asset = Asset { number: number.parse().ok()?, code, scale: scale.parse().ok()?, text: [number, scale] };
+        let asset = Asset { number: decimal(&number)?, code, scale: decimal(&scale)? };
         let good = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || ".-_".contains(c);
         let fine = asset.number != 0
             && asset.scale <= 18
@@ -33,9 +34,9 @@ impl Asset {
             && asset.code.chars().all(good);
         fine.then_some(asset)
     }
+}
 
-    /// Whether it is the same asset, however its numbers were written.
-    pub fn same(&self, other: &Asset) -> bool {
-        (self.number, &self.code, self.scale) == (other.number, &other.code, other.scale)
-    }
+/// A number written in the one way: digits, no sign, no leading zero.
+fn decimal<T: FromStr + ToString>(text: &str) -> Option<T> {
+    text.parse::<T>().ok().filter(|number| number.to_string() == text)
 }

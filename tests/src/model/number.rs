@@ -35,7 +35,7 @@ pub const STORAGE_FULL: u16 = 22;
 /// The server is shutting down.
 pub const SHUTTING_DOWN: u16 = 23;
 /// The institution is not served.
-pub const INSTITUTION_UNKNOWN: u16 = 24;
+pub const INSTITUTION_UNKNOWN: u16 = 15;
 /// The id was used with other fields.
 pub const ID_USED_WITH_OTHER_FIELDS: u16 = 30;
 /// The account exists with other fields.

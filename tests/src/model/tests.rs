@@ -341,6 +341,9 @@ fn openings_are_exactly_once_and_a_refused_one_leaves_no_trace() {
 #[test]
 fn assets_are_registered_once_and_never_change() {
     let mut model = ledger();
+    let record = |number: &str, scale: &str| {
+        format!(r#"{{"code":"XXX","number":"{number}","record":"asset","scale":"{scale}"}}"#).into_bytes()
+    };
     for (what, control, expected) in [
         ("the same again under a new id", Control::asset(1, CZK, "CZK", 2), (POSTED, 0)),
         ("another scale", Control::asset(2, CZK, "CZK", 3), (ASSET_EXISTS_WITH_OTHER_FIELDS, 0)),
@@ -350,6 +353,8 @@ fn assets_are_registered_once_and_never_change() {
         ("an id that was refused", Control::asset(2, CZK, "CZK", 2), (ID_USED_WITH_OTHER_FIELDS, field::RECORD)),
         ("number 0", Control::asset(6, 0, "XXX", 2), (CONTROL_MALFORMED, 0)),
         ("scale 19", Control::asset(6, 8, "XXX", 19), (CONTROL_MALFORMED, 0)),
+        ("number with a leading zero", Control { id: 6, record: record("08", "2") }, (CONTROL_MALFORMED, 0)),
+        ("scale with a sign", Control { id: 6, record: record("8", "+2") }, (CONTROL_MALFORMED, 0)),
         ("no code", Control::asset(6, 8, "", 2), (CONTROL_MALFORMED, 0)),
         ("small letters", Control::asset(6, 8, "czk", 2), (CONTROL_MALFORMED, 0)),
         ("no JSON", Control { id: 6, record: b"CZK".to_vec() }, (CONTROL_MALFORMED, 0)),

@@ -49,7 +49,9 @@ impl Writer {
             let back = rng.below(self.written.len()).min(rng.below(self.written.len()));
             let mut again = self.written[self.written.len() - 1 - back].clone();
             if rng.chance(30) {
-                change(rng, cast, &mut again);
+                for _ in 0..rng.pick(&[1, 1, 2, 6]) {
+                    change(rng, cast, &mut again);
+                }
             }
             return again;
         }
@@ -142,9 +144,9 @@ fn describe(rng: &mut Rng, t: &mut Transaction) {
     t.voucher = (0..length).map(|_| rng.word() as u8).collect();
 }
 
-/// Changes one field to another good value; a repeat of the id then has other fields.
+/// Changes a field or two to another good value; a repeat of the id then has other fields.
 fn change(rng: &mut Rng, cast: &Cast, t: &mut Transaction) {
-    let which = if t.postings.is_empty() { 9 } else { rng.below(12) };
+    let which = if t.postings.is_empty() { 9 } else { rng.below(13) };
     let at = rng.below(t.postings.len().max(1));
     match which {
         0 => t.postings.push(t.postings[at].clone()),
@@ -153,6 +155,7 @@ fn change(rng: &mut Rng, cast: &Cast, t: &mut Transaction) {
         3 => t.postings[at].side ^= 1,
         4 => t.postings[at].amount = rng.pick(cast.measure.amounts),
         5 => t.postings[at].asset = asset(rng, cast),
+        12 => (t.postings[at].side, t.postings[at].amount) = (t.postings[at].side ^ 1, t.postings[at].amount ^ 1),
         6 => t.reference ^= 1 << rng.below(128),
         7 => t.code ^= 1,
         8 => t.value_date ^= 1,

@@ -1,9 +1,8 @@
 //! The log of a simulation: the frames as bytes, and the folding of them into a ledger.
 
-use florin_core::coordinator::{Coordinator, RoundLimits};
+use florin_core::coordinator::RoundLimits;
 use florin_core::frame::{DraftHead, FrameDraft, FrameView, Record};
-use florin_core::replay::Ledger;
-use florin_core::shard::Shard;
+use florin_core::replay::{Ledger, ReplayError};
 
 use super::{Audit, world};
 use crate::model::item::Heave;
@@ -66,9 +65,9 @@ impl Log {
         self.frames.last().map_or(0, StoredFrame::last_sequence)
     }
 
-    /// Last sequence number in the log up to a frame.
-    pub fn last_sequence_of(&self, frame: u64) -> u64 {
-        self.frames[..frame as usize].last().map_or(0, StoredFrame::last_sequence)
+    /// Sequence number of the last row in the first frames of the log.
+    pub fn last_sequence_of(&self, frames: usize) -> u64 {
+        self.frames[..frames].last().map_or(0, StoredFrame::last_sequence)
     }
 
     /// Loses everything after this many frames.
@@ -79,16 +78,23 @@ impl Log {
 
     /// The ledger that the log says.
     pub fn replay(&self, shards: usize, seed: u64, limits: RoundLimits) -> Ledger {
-        let mut ledger = Ledger {
-            coordinator: Coordinator::new(shards, limits, seed),
-            shards: (0..shards).map(|i| Shard::new(i as u8, shards, seed)).collect(),
-        };
+        self.try_replay(shards, seed, limits).unwrap_or_else(|e| panic!("the log cannot be replayed: {e}"))
+    }
+
+    /// The ledger that the log says, if it can be believed.
+    pub fn try_replay(&self, shards: usize, seed: u64, limits: RoundLimits) -> Result<Ledger, ReplayError> {
+        let mut ledger = Ledger::new(shards, limits, seed);
         self.heave_after(0, &mut ledger);
         for (i, frame) in self.frames.iter().enumerate() {
-            ledger.apply_frame(&frame.view()).unwrap_or_else(|e| panic!("frame {}: {e}", frame.head.number));
+            ledger.apply_frame(&FrameView::new(frame.head, &frame.payload, &frame.vouchers)?)?;
             self.heave_after(i + 1, &mut ledger);
         }
-        ledger
+        Ok(ledger)
+    }
+
+    /// Whether money was moved outside the log.
+    pub fn has_heaves(&self) -> bool {
+        !self.heaves.is_empty()
     }
 
     fn heave_after(&self, frames: usize, ledger: &mut Ledger) {
@@ -99,7 +105,7 @@ impl Log {
 
     /// Goes through every row with the auditor.
     pub fn audit(&self) -> Audit {
-        let mut audit = Audit::default();
+        let mut audit = Audit::new();
         for (i, frame) in self.frames.iter().enumerate() {
             for (_, institution, heave) in self.heaves.iter().filter(|(after, ..)| *after == i) {
                 audit.heave(*institution, heave);

@@ -1,0 +1,83 @@
+//! The coordinator alone: what it answers when nothing new may be applied.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use florin_core::coordinator::{Answer, Command, Coordinator, Repeat, Request, RoundLimits};
+use florin_core::outcome::Outcome;
+use florin_core::request::{PostForm, PostRequest, TransferRow};
+use florin_core::shard::Shard;
+use zerocopy::IntoBytes;
+
+fn request(ids: &[u128]) -> Request {
+    let row = |&id: &u128| TransferRow {
+        id: id.into(),
+        debit: 1.into(),
+        credit: 2.into(),
+        amount: 1.into(),
+        reference: 0.into(),
+        asset: 1.into(),
+        code: 0.into(),
+        flags: 0.into(),
+        value_date: 0.into(),
+        voucher_length: 0.into(),
+        reserved: [0; 36],
+    };
+    let rows: Vec<TransferRow> = ids.iter().map(row).collect();
+    let payload = Bytes::copy_from_slice(rows.as_bytes());
+    let request = PostRequest::parse(1, 0, PostForm::Transfers, ids.len() as u32, payload).expect("rows");
+    Request::Post { request: Arc::new(request), want_postings: false }
+}
+
+/// Closes rounds until nothing waits; gives the answers.
+fn run(coordinator: &mut Coordinator, shard: &mut Shard, admit: Result<(), Outcome>) -> Vec<Answer> {
+    let mut answers = Vec::new();
+    while coordinator.close_round(1_000, admit) {
+        while let Some(command) = coordinator.next_command() {
+            match command {
+                Command::Run(round) => {
+                    let (decisions, results) = shard.run(&round);
+                    coordinator.on_ran(round.number, decisions, results);
+                }
+                Command::Answer(answer) => answers.push(answer),
+                Command::Frame(_) => {}
+                other => panic!("not expected here: {other:?}"),
+            }
+        }
+    }
+    answers
+}
+
+/// Found in review: a full or stopping ledger refused before it looked at the id, so that a client that asked again about a
+/// payment was told that nothing was recorded.
+#[test]
+fn an_id_that_was_recorded_is_a_repeat_also_while_nothing_new_is_admitted() {
+    for admit in [Err(Outcome::StorageFull), Err(Outcome::ShuttingDown)] {
+        let mut coordinator = Coordinator::new(1, RoundLimits::default(), 5);
+        let mut shard = Shard::new(0, 1, 5);
+        coordinator.submit(1, request(&[100]));
+        let first = run(&mut coordinator, &mut shard, Ok(()));
+        assert_eq!(first[0].reply.items().map(|r| r.outcome).collect::<Vec<_>>(), [Outcome::AssetUnknown]);
+        coordinator.submit(2, request(&[101, 100, 102]));
+        let answers = run(&mut coordinator, &mut shard, admit);
+        let results: Vec<_> = answers[0].reply.items().collect();
+        assert_eq!(answers[0].repeats, [Repeat { item: 1, sequence: 1 }]);
+        assert_eq!([results[0].outcome, results[2].outcome].map(Err), [admit, admit]);
+        assert!(results[1].repeat);
+        assert_eq!((coordinator.last_sequence(), coordinator.ids()), (1, 1), "nothing was recorded");
+    }
+}
+
+#[test]
+fn a_request_that_spans_rounds_is_answered_once_with_all_results_in_order() {
+    let limits = RoundLimits { transactions: 3, ..RoundLimits::default() };
+    let mut coordinator = Coordinator::new(1, limits, 5);
+    let mut shard = Shard::new(0, 1, 5);
+    coordinator.submit(1, request(&[1, 2]));
+    coordinator.submit(2, request(&[3, 0, 4, 1, 5, 6, 7, 8]));
+    let answers = run(&mut coordinator, &mut shard, Ok(()));
+    assert_eq!(answers.iter().map(|a| (a.ticket, a.after)).collect::<Vec<_>>(), [(1, 1), (2, 3)]);
+    let sequences: Vec<u64> = answers[1].reply.items().map(|r| r.sequence).collect();
+    assert_eq!(sequences, [3, 0, 4, 1, 5, 6, 7, 8], "id 0 has no row, id 1 is a repeat of row 1");
+    assert_eq!(coordinator.counters().rounds, 3);
+}
