@@ -95,7 +95,7 @@ pub fn reply(model: &mut Model, step: &Step, got: &PostReply, want_postings: boo
     let mut items = got.items();
     let mut next = |model: &mut Model| {
         readings.settle(model);
-        let item = items.next().unwrap_or_else(|| panic!("a result is missing: {step:?}"));
+        let item = items.next().unwrap_or_else(|| panic!("a result of {step} is missing"));
         if item.sequence > model.last_sequence() {
             model.begin_round(item.booked_at);
         }
@@ -106,25 +106,25 @@ pub fn reply(model: &mut Model, step: &Step, got: &PostReply, want_postings: boo
             for (index, t) in transactions.iter().enumerate() {
                 let got = next(model);
                 let (expected, entries) = model.post(*institution, t);
-                assert_eq!(got, expected, "item {index} of {step:?}");
+                assert_eq!(got, expected, "{}", step.item(index));
                 postings.extend(entries);
             }
         }
         Step::Open { institution, openings } => {
             for (index, opening) in openings.iter().enumerate() {
                 let got = next(model);
-                assert_eq!(got, model.open(*institution, opening), "item {index} of {step:?}");
+                assert_eq!(got, model.open(*institution, opening), "{}", step.item(index));
             }
         }
         Step::Control { institution, control } => {
             let got = next(model);
-            assert_eq!(got, model.control(*institution, control), "{step:?}");
+            assert_eq!(got, model.control(*institution, control), "{step}");
         }
         Step::Read { .. } | Step::Heave { .. } => unreachable!("they have no results"),
     }
-    assert_eq!(items.next(), None, "more results than items: {step:?}");
+    assert_eq!(items.next(), None, "more results than items of {step}");
     let postings = if want_postings { &postings[..] } else { &[] };
-    assert!(same_entries(&got.postings, postings), "postings of {step:?}");
+    assert!(same_entries(&got.postings, postings), "postings of {step}");
 }
 
 /// Answers to reads that show a position which the model has not reached yet.

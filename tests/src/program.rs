@@ -6,6 +6,8 @@
 mod accounts;
 mod transactions;
 
+use std::fmt;
+
 use crate::model::item::{Control, Heave, Opening, Transaction};
 use crate::rng::Rng;
 
@@ -52,6 +54,39 @@ pub enum Step {
         /// Accounts, known or not.
         accounts: Vec<u128>,
     },
+}
+
+impl Step {
+    /// One item in words that fit a screen.
+    pub fn item(&self, index: usize) -> String {
+        let mut text = match self {
+            Step::Post { transactions, .. } => format!("{:?}", transactions[index]),
+            Step::Open { openings, .. } => format!("{:?}", openings[index]),
+            Step::Control { control, .. } => format!("{} {}", control.id, String::from_utf8_lossy(&control.record)),
+            Step::Read { .. } | Step::Heave { .. } => format!("{self:?}"),
+        };
+        if let Some((end, _)) = text.char_indices().nth(1_000) {
+            text.replace_range(end.., " …");
+        }
+        format!("item {index} of {self}: {text}")
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Post { institution, transfers, transactions } => {
+                let form = if *transfers { "transfers" } else { "journals" };
+                write!(f, "a request of {} {form} for institution {institution}", transactions.len())
+            }
+            Step::Open { institution, openings } => {
+                write!(f, "a request of {} openings for institution {institution}", openings.len())
+            }
+            Step::Control { institution, .. } => write!(f, "a control record for institution {institution}"),
+            Step::Read { accounts, .. } => write!(f, "a read of {} accounts", accounts.len()),
+            Step::Heave { .. } => write!(f, "a heave"),
+        }
+    }
 }
 
 /// A list of requests.

@@ -99,11 +99,12 @@ pub struct EntryResult {
     pub previous: u64,
 }
 
-/// The part of an account that a posting touches.
+/// The part of an account that a posting touches: two cache lines.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 pub struct Account {
-    /// Its name.
-    pub key: AccountKey,
+    account: u128,
+    institution: u32,
     /// Asset number.
     pub asset: u32,
     /// The side that raises its balance.
@@ -123,6 +124,8 @@ pub struct Account {
     /// Sum of what undecided transactions may add: `posted + high` is the highest balance possible.
     pub high: i128,
 }
+
+const _: () = assert!(size_of::<Account>() == 128);
 
 /// The part of an account that postings do not touch.
 #[derive(Clone, Debug)]
@@ -168,7 +171,8 @@ impl Account {
     /// The account that an opening makes.
     pub fn open(key: AccountKey, row: &AccountRow, sequence: u64) -> Account {
         Account {
-            key,
+            account: key.account,
+            institution: key.institution,
             asset: row.asset.get(),
             normal_side: Side::from_byte(row.normal_side).expect("an opening whose shape was checked"),
             status: Status::Open,
@@ -179,6 +183,16 @@ impl Account {
             low: 0,
             high: 0,
         }
+    }
+
+    /// Its name.
+    pub fn key(&self) -> AccountKey {
+        AccountKey { institution: self.institution, account: self.account }
+    }
+
+    /// Whether it has this name.
+    pub fn is(&self, key: &AccountKey) -> bool {
+        self.account == key.account && self.institution == key.institution
     }
 
     /// A net debit as seen from the account's normal side.
@@ -216,8 +230,8 @@ impl Account {
     /// The account as a reader sees it.
     pub fn record(&self, details: &AccountDetails) -> AccountRecord {
         AccountRecord {
-            institution: self.key.institution,
-            account: self.key.account,
+            institution: self.institution,
+            account: self.account,
             asset: self.asset,
             subject: details.subject,
             normal_side: self.normal_side,

@@ -1,20 +1,14 @@
 //! A repeat against its original: which field differs first, and the answer with the original results put in.
 
+use crate::asset::ControlRecord;
 use crate::entry::{PostReply, TransactionRecord};
 use crate::frame::Record;
 use crate::outcome::Outcome;
-use crate::request::{Field, ItemResult, PostForm, PostRequest, TransactionView};
-use crate::{asset::ControlRecord, entry::RowKind};
+use crate::request::{Field, ItemResult, PostRequest, TransactionView};
 
-/// The first field in which a transaction differs from the recorded one of the same id.
-pub fn first_difference(form: PostForm, view: &TransactionView<'_>, record: &TransactionRecord) -> Option<Field> {
-    let kind = match form {
-        PostForm::Transfers => RowKind::Transfer,
-        PostForm::Journals => RowKind::Journal,
-    };
-    if kind != record.kind {
-        return Some(Field::Kind);
-    }
+/// The first field in which a transaction differs from the recorded one of the same id. Whether it was sent as a transfer or
+/// as a journal is the form of a request, not a field.
+pub fn first_difference(view: &TransactionView<'_>, record: &TransactionRecord) -> Option<Field> {
     if view.postings.count() != record.postings.len() {
         return Some(Field::PostingCount);
     }
@@ -78,7 +72,7 @@ pub fn resolve_post<E>(
         }
         let result = match original(result.sequence)? {
             Record::Transaction(record) => {
-                let difference = first_difference(request.form(), &view, &record);
+                let difference = first_difference(&view, &record);
                 if want_postings && difference.is_none() && record.result.outcome == Outcome::Posted {
                     resolved.postings.extend(record.postings.iter().map(|p| p.result));
                 }

@@ -15,7 +15,9 @@ use crate::entry::PostReply;
 use crate::frame::{ControlFrame, FrameDraft, encoded_bytes};
 use crate::limits::*;
 use crate::outcome::Outcome;
-use crate::request::{AccountRow, ControlRequest, Field, ItemResult, OpenRequest, PostRequest, PostingResult};
+use crate::request::{
+    AccountRow, ControlRequest, Field, ItemResult, OpenRequest, PostRequest, PostingResult, TransactionView,
+};
 use crate::round::{Decision, FinishedRound, Round};
 use crate::shard::{Ballot, Finished, OpenVote, Opening, Vote};
 
@@ -362,7 +364,7 @@ impl Coordinator {
             number: self.next_round,
             first_sequence: self.next_sequence,
             booked_at: now.max(self.last_booked_at + 1),
-            ..Round::default()
+            ..Round::with_capacity(self.waiting_items.min(self.limits.transactions))
         };
         let mut parts = Vec::new();
         let mut reads = Vec::new();
@@ -436,13 +438,13 @@ impl Coordinator {
         for item in first_item..request.count() {
             if (item - first_item).is_multiple_of(TOUCHED_AHEAD) {
                 let ahead = item..request.count().min(item + TOUCHED_AHEAD);
-                self.dedup.touch(request.institution, ahead.map(|at| request.transaction(at).id));
+                self.dedup.touch(request.institution, ahead.map(|at| request.id(at)));
             }
-            if let Err(outcome) = check_item(request, item) {
+            let view = request.transaction(item);
+            if let Err(outcome) = check_item(request, item, &view) {
                 dispositions.push(Disposition::Refused(outcome));
                 continue;
             }
-            let view = request.transaction(item);
             if let Err(outcome) = admit {
                 // What was recorded before is still answered: the client may be asking whether it was.
                 dispositions.push(match self.dedup.find(request.institution, view.id) {
@@ -464,7 +466,7 @@ impl Coordinator {
                 Err(original) => dispositions.push(Disposition::Repeat(original)),
                 Ok(()) => {
                     dispositions.push(Disposition::Sequenced(round.transactions.len() as u32));
-                    round.push(source, item as u32, request, &self.assets, self.shards);
+                    round.push((source, item as u32), &view, &self.assets, self.shards);
                     *room.request_bytes += bytes_per_item;
                     *room.frame_bytes += encoded;
                 }
@@ -836,8 +838,8 @@ struct Room<'a> {
 }
 
 /// The checks of an item that need nothing but the item.
-fn check_item(request: &PostRequest, item: usize) -> Result<(), Outcome> {
-    request.check_shape(item)?;
+fn check_item(request: &PostRequest, item: usize, view: &TransactionView<'_>) -> Result<(), Outcome> {
+    request.check_shape_of(item, view)?;
     if request.institution == INSTITUTION { Ok(()) } else { Err(Outcome::InstitutionUnknown) }
 }
 

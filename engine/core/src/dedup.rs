@@ -1,89 +1,124 @@
 //! Which ids were used, and where: (institution, id) → sequence number of the row in the log.
 //!
 //! Only the place is kept. Comparing the fields of a repeat with the original, and giving its result again, is for readers
-//! of the log: they do not hold up the coordinator, and an old id costs 28 bytes.
-
-use hashbrown::HashTable;
+//! of the log: they do not hold up the coordinator, and an old id costs 32 bytes and its share of free space.
 
 use crate::account::hash_id;
 
 /// Sub-tables; each grows on its own, so that no single insert moves the whole index.
 const PARTS: usize = 256;
+/// Entries of a new sub-table; a power of two, as is every larger size.
+const ENTRIES_MIN: usize = 16;
 
-/// An id and its place, as words so that it needs no 16-byte alignment.
-#[derive(Clone, Copy)]
+/// An id and its place in half a cache line, as words so that it needs no 16-byte alignment.
+#[derive(Clone, Copy, Default)]
+#[repr(align(32))]
 struct Used {
-    id: [u32; 4],
+    id: [u64; 2],
+    /// 0 = free; rows are numbered from 1.
+    sequence: u64,
     institution: u32,
-    sequence: [u32; 2],
 }
 
+const _: () = assert!(size_of::<Used>() == 32);
+
 impl Used {
-    fn id(&self) -> u128 {
-        self.id.iter().rev().fold(0, |id, &word| (id << 32) | u128::from(word))
+    fn is(&self, institution: u32, id: u128) -> bool {
+        self.id == words(id) && self.institution == institution
     }
 
-    fn sequence(&self) -> u64 {
-        u64::from(self.sequence[0]) | (u64::from(self.sequence[1]) << 32)
+    fn is_free(&self) -> bool {
+        self.sequence == 0
+    }
+}
+
+fn words(id: u128) -> [u64; 2] {
+    [id as u64, (id >> 64) as u64]
+}
+
+/// Open addressing with linear probing, at most three quarters full. Nothing is ever removed.
+struct Part {
+    entries: Vec<Used>,
+    used: usize,
+}
+
+impl Part {
+    /// The entry with the id, or the free one where it belongs.
+    fn place(&self, hash: u64, institution: u32, id: u128) -> usize {
+        let mut at = hash as usize & (self.entries.len() - 1);
+        while !self.entries[at].is_free() && !self.entries[at].is(institution, id) {
+            at = (at + 1) & (self.entries.len() - 1);
+        }
+        at
+    }
+
+    fn grow(&mut self, seed: u64) {
+        let larger = vec![Used::default(); self.entries.len() * 2];
+        for used in std::mem::replace(&mut self.entries, larger).into_iter().filter(|u| !u.is_free()) {
+            let id = u128::from(used.id[0]) | (u128::from(used.id[1]) << 64);
+            let at = self.place(hash_id(used.institution, id, seed), used.institution, id);
+            self.entries[at] = used;
+        }
     }
 }
 
 /// The index of used ids.
 pub struct Dedup {
     seed: u64,
-    parts: Vec<HashTable<Used>>,
+    parts: Vec<Part>,
 }
 
 impl Dedup {
     /// An empty index. The seed should be random, so that nobody can choose ids that collide.
     pub fn new(seed: u64) -> Dedup {
-        Dedup { seed, parts: (0..PARTS).map(|_| HashTable::new()).collect() }
+        let part = || Part { entries: vec![Used::default(); ENTRIES_MIN], used: 0 };
+        Dedup { seed, parts: (0..PARTS).map(|_| part()).collect() }
     }
 
+    /// The sub-table of an id, by bits of its hash that are not used within it, and the hash.
     fn split(&self, institution: u32, id: u128) -> (usize, u64) {
         let hash = hash_id(institution, id, self.seed);
-        // The table itself uses the topmost seven bits and the lowest ones; these are from the middle.
-        (((hash >> 40) as usize) % PARTS, hash)
+        ((hash >> 56) as usize % PARTS, hash)
     }
 
     /// Where the id was used.
     pub fn find(&self, institution: u32, id: u128) -> Option<u64> {
         let (part, hash) = self.split(institution, id);
-        self.parts[part].find(hash, |u| u.institution == institution && u.id() == id).map(Used::sequence)
+        let part = &self.parts[part];
+        Some(part.entries[part.place(hash, institution, id)].sequence).filter(|&sequence| sequence != 0)
     }
 
-    /// Brings the places of ids into the cache: the look-ups are independent of each other, so their misses overlap.
+    /// Brings the places of ids into the cache: the loads are independent of each other, so their misses overlap.
     pub fn touch(&self, institution: u32, ids: impl Iterator<Item = u128>) {
-        let known = ids.filter(|&id| self.find(institution, id).is_some()).count();
-        std::hint::black_box(known);
+        let touched = ids.fold(0, |sum: u64, id| {
+            let (part, hash) = self.split(institution, id);
+            let entries = &self.parts[part].entries;
+            sum.wrapping_add(entries[hash as usize & (entries.len() - 1)].sequence)
+        });
+        std::hint::black_box(touched);
     }
 
-    /// Notes that the id is used by the row `sequence`, unless it was used before: then says where.
+    /// Notes that the id is used by the row `sequence`, which is not 0, unless it was used before: then says where.
     pub fn insert(&mut self, institution: u32, id: u128, sequence: u64) -> Result<(), u64> {
+        debug_assert_ne!(sequence, 0, "rows are numbered from 1");
         let (part, hash) = self.split(institution, id);
-        let seed = self.seed;
-        let entry = self.parts[part].entry(
-            hash,
-            |u| u.institution == institution && u.id() == id,
-            |u| hash_id(u.institution, u.id(), seed),
-        );
-        match entry {
-            hashbrown::hash_table::Entry::Occupied(used) => Err(used.get().sequence()),
-            hashbrown::hash_table::Entry::Vacant(free) => {
-                let word = |shift: u32| (id >> shift) as u32;
-                free.insert(Used {
-                    id: [word(0), word(32), word(64), word(96)],
-                    institution,
-                    sequence: [sequence as u32, (sequence >> 32) as u32],
-                });
-                Ok(())
-            }
+        let (part, seed) = (&mut self.parts[part], self.seed);
+        let mut at = part.place(hash, institution, id);
+        if !part.entries[at].is_free() {
+            return Err(part.entries[at].sequence);
         }
+        if (part.used + 1) * 4 > part.entries.len() * 3 {
+            part.grow(seed);
+            at = part.place(hash, institution, id);
+        }
+        part.used += 1;
+        part.entries[at] = Used { id: words(id), sequence, institution };
+        Ok(())
     }
 
     /// How many ids are known.
     pub fn len(&self) -> usize {
-        self.parts.iter().map(HashTable::len).sum()
+        self.parts.iter().map(|p| p.used).sum()
     }
 
     /// Whether no id is known.
@@ -106,6 +141,21 @@ mod tests {
         assert_eq!(dedup.insert(2, u128::MAX, u64::MAX), Ok(()));
         assert_eq!((dedup.find(1, u128::MAX), dedup.find(2, u128::MAX)), (Some(5), Some(u64::MAX)));
         assert_eq!((dedup.find(1, 1), dedup.len(), dedup.is_empty()), (None, 2, false));
+    }
+
+    #[test]
+    fn ids_are_found_where_they_were_used_through_all_growth() {
+        let mut dedup = Dedup::new(11);
+        let id = |n: u64| u128::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+        for n in 1..=100_000 {
+            assert_eq!(dedup.insert(1, id(n), n), Ok(()));
+        }
+        dedup.touch(1, (1..=200_000).map(id));
+        for n in 1..=200_000 {
+            assert_eq!(dedup.find(1, id(n)), (n <= 100_000).then_some(n));
+            assert_eq!(dedup.find(2, id(n)), None);
+        }
+        assert_eq!((dedup.insert(1, id(77), 5), dedup.len()), (Err(77), 100_000));
     }
 
     /// High words that make a factor of an unseeded product 0 or all ones.

@@ -20,4 +20,5 @@ pub mod frame;
 pub mod replay;
 pub mod round;
 pub mod shard;
+pub mod slots;
 pub mod state_hash;

@@ -387,9 +387,21 @@ impl PostRequest {
         }
     }
 
+    /// The id of the `index`-th transaction.
+    pub fn id(&self, index: usize) -> u128 {
+        match self.form {
+            PostForm::Transfers => self.transfer(index).id.get(),
+            PostForm::Journals => self.journal(index).id.get(),
+        }
+    }
+
     /// The checks of shape of the `index`-th transaction, in the published order.
     pub fn check_shape(&self, index: usize) -> Result<(), Outcome> {
-        let transaction = self.transaction(index);
+        self.check_shape_of(index, &self.transaction(index))
+    }
+
+    /// The same for a transaction that is already viewed.
+    pub fn check_shape_of(&self, index: usize, transaction: &TransactionView<'_>) -> Result<(), Outcome> {
         if transaction.id == 0 {
             return Err(Outcome::IdZero);
         }
@@ -579,7 +591,7 @@ pub struct PostingResult {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u16)]
 pub enum Field {
-    /// Kind of transaction: a posting, an opening or a control record.
+    /// Kind: a transaction or a control record.
     Kind = 1,
     /// Number of postings.
     PostingCount = 2,

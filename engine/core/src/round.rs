@@ -81,6 +81,17 @@ pub struct Round {
 }
 
 impl Round {
+    /// An empty round with memory for as many transfers.
+    pub fn with_capacity(transfers: usize) -> Round {
+        Round {
+            transactions: Vec::with_capacity(transfers),
+            effects: Vec::with_capacity(transfers * 2),
+            homes: Vec::with_capacity(transfers * 2),
+            postings: Vec::with_capacity(transfers * 2),
+            ..Round::default()
+        }
+    }
+
     /// The effects of a transaction.
     pub fn effects_of(&self, transaction: &RoundTransaction) -> std::ops::Range<usize> {
         let from = transaction.effects_from as usize;
@@ -98,12 +109,24 @@ impl Round {
         self.requests[transaction.request as usize].transaction(transaction.item as usize)
     }
 
-    /// Adds a transaction whose shape was checked, with the checks of the transaction as a whole. `source` is the request
+    /// Adds a transaction whose shape was checked, with the checks of the transaction as a whole: item `item` of the request
     /// at index `request`.
-    pub fn push(&mut self, request: u32, item: u32, source: &PostRequest, assets: &Assets, shards: usize) {
-        let institution = source.institution;
-        let view = source.transaction(item as usize);
+    pub fn push(&mut self, (request, item): (u32, u32), view: &TransactionView<'_>, assets: &Assets, shards: usize) {
+        let institution = self.requests[request as usize].institution;
         let (effects_from, postings_from) = (self.effects.len(), self.postings.len());
+        self.transactions.push(RoundTransaction {
+            request,
+            item,
+            effects_from: effects_from as u32,
+            postings_from: postings_from as u32,
+            effects: 0,
+            postings: 0,
+            refused: check_whole(view, assets).err(),
+        });
+        let last = self.transactions.len() - 1;
+        if self.transactions[last].refused.is_some() {
+            return;
+        }
         for index in 0..view.postings.count() {
             let posting = view.postings.get(index);
             let key = AccountKey { institution, account: posting.account };
@@ -129,21 +152,8 @@ impl Round {
             total.assets_differ |= posting.asset != total.asset;
             self.postings.push(RoundPosting { amount: posting.amount, effect: effect as u32, side: posting.side });
         }
-        let refused = check_whole(&view, assets).err();
-        if refused.is_some() {
-            self.effects.truncate(effects_from);
-            self.homes.truncate(effects_from);
-            self.postings.truncate(postings_from);
-        }
-        self.transactions.push(RoundTransaction {
-            request,
-            item,
-            effects_from: effects_from as u32,
-            postings_from: postings_from as u32,
-            effects: (self.effects.len() - effects_from) as u8,
-            postings: (self.postings.len() - postings_from) as u8,
-            refused,
-        });
+        self.transactions[last].effects = (self.effects.len() - effects_from) as u8;
+        self.transactions[last].postings = (self.postings.len() - postings_from) as u8;
     }
 }
 

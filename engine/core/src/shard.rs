@@ -7,17 +7,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use hashbrown::HashTable;
-
 use crate::account::{Account, AccountDetails, AccountKey, Effect, EntryResult, Limits};
 use crate::entry::AccountRecord;
 use crate::outcome::Outcome;
 use crate::request::{AccountRow, Field, Side};
 use crate::round::{Decision, Round};
+use crate::slots::{Slots, UNKNOWN};
 
 /// Transactions whose accounts are looked up together, so that the memory accesses of one overlap with the others'.
 const BATCH: usize = 64;
-const UNKNOWN: u32 = u32::MAX;
 
 /// A shard's word on one effect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -111,8 +109,7 @@ struct OpenRound {
 pub struct Shard {
     index: u8,
     shards: usize,
-    seed: u64,
-    slots: HashTable<u32>,
+    slots: Slots,
     accounts: Vec<Account>,
     details: Vec<AccountDetails>,
     open: VecDeque<OpenRound>,
@@ -125,8 +122,7 @@ impl Shard {
         Shard {
             index,
             shards,
-            seed,
-            slots: HashTable::new(),
+            slots: Slots::new(seed),
             accounts: Vec::new(),
             details: Vec::new(),
             open: VecDeque::new(),
@@ -145,7 +141,7 @@ impl Shard {
     }
 
     fn slot(&self, key: &AccountKey) -> Option<u32> {
-        self.slots.find(key.hash(self.seed), |&slot| self.accounts[slot as usize].key == *key).copied()
+        Some(self.slots.find(key, &self.accounts)).filter(|&slot| slot != UNKNOWN)
     }
 
     /// Check, apply and emit in one pass: a round when this is the only shard.
@@ -157,8 +153,7 @@ impl Shard {
         for batch in round.transactions.chunks(BATCH) {
             let from = batch[0].effects_from as usize;
             let to = batch.last().map_or(from, |t| round.effects_of(t).end);
-            slots.clear();
-            slots.extend(round.effects[from..to].iter().map(|e| self.slot(&e.key).unwrap_or(UNKNOWN)));
+            self.slots.find_all(round.effects[from..to].iter().map(|e| &e.key), &self.accounts, &mut slots);
             for transaction in batch {
                 let sequence = round.first_sequence + decisions.len() as u64;
                 let decision = match transaction.refused {
@@ -196,10 +191,9 @@ impl Shard {
     /// Votes on this shard's part of a round.
     pub fn prepare(&mut self, round: Arc<Round>) -> Ballot {
         let mine = |at: usize| round.homes[at] == self.index;
-        let slots: Vec<u32> = (0..round.effects.len())
-            .filter(|&at| mine(at))
-            .map(|at| self.slot(&round.effects[at].key).unwrap_or(UNKNOWN))
-            .collect();
+        let own = (0..round.effects.len()).filter(|&at| mine(at)).map(|at| &round.effects[at].key);
+        let mut slots = Vec::new();
+        self.slots.find_all(own, &self.accounts, &mut slots);
         let mut votes = Vec::with_capacity(slots.len());
         let mut promises = Vec::with_capacity(slots.len());
         let mut doubtful_slots = Vec::new();
@@ -234,7 +228,7 @@ impl Shard {
             .into_iter()
             .map(|slot| {
                 let a = &self.accounts[slot as usize];
-                DoubtfulAccount { key: a.key, posted: a.posted, limits: a.limits, normal_side: a.normal_side }
+                DoubtfulAccount { key: a.key(), posted: a.posted, limits: a.limits, normal_side: a.normal_side }
             })
             .collect();
         let number = round.number;
@@ -350,8 +344,7 @@ impl Shard {
         assert_ne!(slot, UNKNOWN, "a shard is full");
         self.accounts.push(Account::open(key, row, sequence));
         self.details.push(AccountDetails::open(row, sequence, booked_at));
-        let (accounts, seed) = (&self.accounts, self.seed);
-        self.slots.insert_unique(key.hash(seed), slot, |&s| accounts[s as usize].key.hash(seed));
+        self.slots.insert(slot, &self.accounts);
     }
 
     /// Makes a recorded entry again, whatever the limits say now: the log has decided.
@@ -383,7 +376,7 @@ impl Shard {
     pub fn list(&self, institution: u32, after: u64, limit: usize) -> Vec<AccountRecord> {
         let from = self.details.partition_point(|d| d.opened <= after);
         (from..self.accounts.len())
-            .filter(|&i| self.accounts[i].key.institution == institution)
+            .filter(|&i| self.accounts[i].key().institution == institution)
             .take(limit)
             .map(|i| self.accounts[i].record(&self.details[i]))
             .collect()

@@ -33,7 +33,7 @@ pub fn hash_of<'a>(
     assets: impl Iterator<Item = &'a Asset>,
     mut accounts: Vec<(&'a Account, &'a AccountDetails)>,
 ) -> [u8; 32] {
-    accounts.sort_unstable_by_key(|(account, _)| account.key);
+    accounts.sort_unstable_by_key(|(account, _)| account.key());
     let assets: Vec<&Asset> = assets.collect();
     let mut hasher = blake3::Hasher::new();
     for word in [position.last_round, position.last_sequence, position.last_booked_at, assets.len() as u64] {
@@ -55,8 +55,8 @@ pub fn hash_of<'a>(
 }
 
 fn encode(account: &Account, details: &AccountDetails, into: &mut Vec<u8>) {
-    into.extend(account.key.institution.to_le_bytes());
-    into.extend(account.key.account.to_le_bytes());
+    into.extend(account.key().institution.to_le_bytes());
+    into.extend(account.key().account.to_le_bytes());
     into.extend(account.asset.to_le_bytes());
     into.extend(details.subject.to_le_bytes());
     into.extend([account.normal_side as u8, details.category, account.status as u8]);

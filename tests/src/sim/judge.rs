@@ -158,7 +158,7 @@ impl<'a> Bench<'a> {
                 *self.model = before.expect("it was kept");
                 tally.not_now += 1;
             } else if lost {
-                assert!(answer.is_none(), "an answer left before its frame was durable: item {item} of {step:?}");
+                assert!(answer.is_none(), "an answer left before its frame was durable: {}", step.item(item));
                 *self.model = before.expect("it was kept");
             }
             let Some(got_item) = got_item else { continue };
@@ -169,16 +169,16 @@ impl<'a> Bench<'a> {
                 Step::Open { .. } => tally.openings += 1,
                 _ => tally.controls += 1,
             }
-            assert_eq!(compare::verdict(&got_item), expected, "item {item} of {step:?}");
+            assert_eq!(compare::verdict(&got_item), expected, "{}", step.item(item));
             heard.repeats.extend(self.original(step, item, expected).map(|sequence| (item as u32, sequence)));
             heard.postings.extend(entries);
         }
         if let (Some(answer), Some(reply)) = (answer, reply) {
             let repeats: Vec<(u32, u64)> = answer.repeats.iter().map(|r| (r.item, r.sequence)).collect();
-            assert_eq!(repeats, heard.repeats, "repeats of {step:?}");
-            assert_eq!(reply.count(), count, "results of {step:?}");
+            assert_eq!(repeats, heard.repeats, "repeats of {step}");
+            assert_eq!(reply.count(), count, "results of {step}");
             let postings = if want_postings { &heard.postings[..] } else { &[] };
-            assert!(compare::same_entries(&reply.postings, postings), "postings of {step:?}");
+            assert!(compare::same_entries(&reply.postings, postings), "postings of {step}");
         }
     }
 

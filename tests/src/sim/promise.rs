@@ -28,7 +28,7 @@ struct Promise {
 impl Promises {
     /// The shard has just voted.
     pub fn voted(&mut self, shard: &Shard, round: &Round, ballot: &Ballot) {
-        let sides: BTreeMap<AccountKey, Side> = shard.accounts().map(|(a, _)| (a.key, a.normal_side)).collect();
+        let sides: BTreeMap<AccountKey, Side> = shard.accounts().map(|(a, _)| (a.key(), a.normal_side)).collect();
         let mut moves: BTreeMap<AccountKey, (i128, i128)> = BTreeMap::new();
         let mut votes = ballot.votes.iter();
         for transaction in &round.transactions {
@@ -50,7 +50,7 @@ impl Promises {
             }
         }
         assert!(votes.next().is_none(), "a vote for each effect of the shard, and no more");
-        let bounds = shard.accounts().map(|(a, _)| (a.key, (a.posted + a.low, a.posted + a.high))).collect();
+        let bounds = shard.accounts().map(|(a, _)| (a.key(), (a.posted + a.low, a.posted + a.high))).collect();
         self.open.push_back(Promise { round: round.number, moves, bounds });
     }
 
@@ -59,7 +59,7 @@ impl Promises {
         let promise = self.open.pop_front().expect("a round that was voted on");
         assert_eq!(promise.round, number, "rounds finish in order");
         for (account, _) in shard.accounts() {
-            let (low, high) = promise.bounds[&account.key];
+            let (low, high) = promise.bounds[&account.key()];
             assert!((low..=high).contains(&account.posted), "a balance left the interval that was promised");
         }
     }
@@ -68,7 +68,7 @@ impl Promises {
     pub fn check(&self, shard: &Shard) {
         assert_eq!(shard.has_open_rounds(), !self.open.is_empty());
         for (account, _) in shard.accounts() {
-            let moves = self.open.iter().filter_map(|promise| promise.moves.get(&account.key));
+            let moves = self.open.iter().filter_map(|promise| promise.moves.get(&account.key()));
             let (low, high) = moves.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
             assert_eq!((account.low, account.high), (low, high), "the interval of an account is not what was promised");
             assert!(low <= high, "the interval of an account has turned round");
