@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
-use florin_engine::{EngineOptions, StartError, StartReport};
+use florin_engine::{EngineOptions, Placement, StartError, StartReport};
 use florin_net::{Server, ServerOptions};
 use florin_wal::{IoMode, LockError, RecoverError};
 use tokio::sync::oneshot;
@@ -22,6 +22,8 @@ pub struct ServeSettings {
     pub listen: SocketAddr,
     /// Actors that own accounts.
     pub shards: usize,
+    /// Where they run.
+    pub placement: Placement,
     /// How the log is written.
     pub io: IoMode,
     /// Whether to serve although the machine's clock is not believed.
@@ -31,7 +33,9 @@ pub struct ServeSettings {
 impl ServeSettings {
     /// One shard on a free loopback port.
     pub fn of(data: PathBuf, accept_clock: bool) -> ServeSettings {
-        ServeSettings { data, listen: SocketAddr::from(([127, 0, 0, 1], 0)), shards: 1, io: IoMode::Auto, accept_clock }
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let placement = Placement::Together;
+        ServeSettings { data, listen, shards: 1, placement, io: IoMode::Auto, accept_clock }
     }
 }
 
@@ -48,6 +52,7 @@ impl Running {
     pub async fn start(settings: &ServeSettings) -> CliResult<Running> {
         let options = EngineOptions {
             shards: settings.shards,
+            placement: settings.placement,
             io: settings.io,
             accept_clock: settings.accept_clock,
             ..EngineOptions::new(&settings.data)

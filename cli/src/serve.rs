@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use florin_core::limits::SHARDS_MAX;
-use florin_engine::StartReport;
+use florin_engine::{Placement, StartReport};
 use florin_wal::{IoMode, WriteMode};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -30,12 +30,24 @@ pub struct ServeArguments {
     /// Actors that own the accounts, 1 to 64; results never depend on it
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=SHARDS_MAX as i64))]
     shards: u16,
+    /// Where the shards run
+    #[arg(long, value_enum, default_value_t = PlacementName::Together)]
+    placement: PlacementName,
     /// How the log is written; auto takes direct where the file system has it
     #[arg(long, value_enum, default_value_t = IoName::Auto)]
     io: IoName,
     /// Start although this machine's clock is an hour before or 30 days after the log's last entry
     #[arg(long)]
     accept_clock: bool,
+}
+
+/// A [`Placement`] on the command line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum PlacementName {
+    /// On one thread with the coordinator: best with few cores.
+    Together,
+    /// Each on a thread of its own.
+    Apart,
 }
 
 /// An [`IoMode`] on the command line.
@@ -65,6 +77,10 @@ pub fn run(arguments: &ServeArguments, output: Output) -> CliResult {
         data: arguments.data.clone(),
         listen: arguments.listen,
         shards: usize::from(arguments.shards),
+        placement: match arguments.placement {
+            PlacementName::Together => Placement::Together,
+            PlacementName::Apart => Placement::Apart,
+        },
         io: arguments.io.into(),
         accept_clock: arguments.accept_clock,
     };
