@@ -158,6 +158,10 @@ impl StorageFile for DiskFile {
         self.file.sync_all()
     }
 
+    fn extend(&self, bytes: u64) -> io::Result<()> {
+        self.file.set_len(bytes)
+    }
+
     fn reserve(&self, bytes: u64) -> io::Result<bool> {
         // The size stays: it says how much of a spare has been written.
         match rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, bytes) {

@@ -1,6 +1,7 @@
 //! Keeps segments ready ahead of the writer, on a thread of its own: sets space aside, fills it with zeros at a pace
-//! that leaves the disk to the log, syncs it, and tries again, ever less often, while the disk is full. Never touches a
-//! segment that is ready or in use.
+//! that leaves the disk to the log, syncs it, and tries again, ever less often, while the disk is full. A writer that is
+//! faster than the zeros gets the segment as it is: its space is set aside and what is not filled reads as zeros. Never
+//! touches a segment that is ready or in use.
 
 use crate::block::Blocks;
 use crate::limits::{
@@ -32,6 +33,8 @@ struct Filling {
     ordinal: u64,
     file: Box<dyn StorageFile>,
     offset: u64,
+    /// Bytes that the file had when it was opened; behind them it was never written.
+    existing: u64,
     from: Position,
 }
 
@@ -149,7 +152,12 @@ impl SpareMaker {
     fn fill(&mut self, ordinal: u64) -> io::Result<()> {
         if self.filling.as_ref().is_none_or(|filling| filling.ordinal != ordinal) {
             let file = self.storage.create(&segment_name(ordinal))?;
-            self.filling = Some(Filling { ordinal, file, offset: 0, from: self.room.lock().position });
+            let existing = file.size()?;
+            self.filling = Some(Filling { ordinal, file, offset: 0, existing, from: self.room.lock().position });
+        }
+        let filling = self.filling.as_mut().expect("set above");
+        if filling.offset >= filling.existing && self.is_reserved(ordinal) && self.room.lock().waiting {
+            return self.hand_over(ordinal);
         }
         let filling = self.filling.as_mut().expect("set above");
         let take = (self.segment_bytes - filling.offset).min(self.zeros.len() as u64);
@@ -157,15 +165,30 @@ impl SpareMaker {
         filling.file.sync()?;
         filling.offset += take;
         if filling.offset == self.segment_bytes {
-            filling.file.sync_all()?;
-            self.storage.sync_directory(LOG_FOLDER)?;
-            self.filling = None;
-            self.publish(ordinal, |state| {
-                state.ready_upto = ordinal;
-                state.reserved_upto = state.reserved_upto.max(ordinal);
-            });
+            return self.hand_over(ordinal);
         }
         Ok(())
+    }
+
+    /// Gives the segment that is being filled to the writer, and never touches it again.
+    fn hand_over(&mut self, ordinal: u64) -> io::Result<()> {
+        let Filling { file, offset, .. } = self.filling.as_ref().expect("a segment that is being filled");
+        if *offset < self.segment_bytes {
+            file.extend(self.segment_bytes)?;
+        }
+        file.sync_all()?;
+        self.storage.sync_directory(LOG_FOLDER)?;
+        self.filling = None;
+        self.publish(ordinal, |state| {
+            state.ready_upto = ordinal;
+            state.reserved_upto = state.reserved_upto.max(ordinal);
+        });
+        Ok(())
+    }
+
+    /// Whether the space of a segment is set aside.
+    fn is_reserved(&self, ordinal: u64) -> bool {
+        self.reserves && ordinal <= self.room.lock().reserved_upto
     }
 
     /// Lets the log have the disk for as long as a chunk may take, unless the writer comes near.
@@ -184,9 +207,11 @@ impl SpareMaker {
     }
 
     /// Whether there is no time to lose: the writer waits, or nothing is ready behind its segment and the fill is not a
-    /// quarter ahead of the writer's own progress.
+    /// quarter ahead of the writer's own progress. If the space is set aside the writer can have it unfilled, and zeros
+    /// written in a hurry would only take the disk from it.
     fn hurry(&self, filling: &Filling, state: &RoomState) -> bool {
-        if state.waiting || state.ready_upto > state.position.segment {
+        let reserved = self.reserves && filling.ordinal <= state.reserved_upto && filling.offset >= filling.existing;
+        if state.waiting || reserved || state.ready_upto > state.position.segment {
             return state.waiting;
         }
         let place = |at: Position| u128::from(at.segment) * u128::from(self.segment_bytes) + u128::from(at.offset);

@@ -38,6 +38,8 @@ pub trait StorageFile: Send + Sync {
     fn sync(&self) -> io::Result<()>;
     /// Makes everything in the file durable, whoever wrote it, including its length.
     fn sync_all(&self) -> io::Result<()>;
+    /// Extends the file to `bytes`; what is new reads as zeros. Durable only after `sync_all`.
+    fn extend(&self, bytes: u64) -> io::Result<()>;
     /// Sets space aside for the first `bytes` bytes and extends the file to them. `Ok(false)`: this storage cannot
     /// promise space ahead of writing.
     fn reserve(&self, bytes: u64) -> io::Result<bool>;

@@ -2,7 +2,7 @@
 //!
 //! It is a state machine without threads or clocks: requests, ballots and results go in, commands come out in the order in
 //! which they are to be carried out. It holds no balances between rounds. What always holds: rounds are decided in order,
-//! each from one exchange with every shard; an answer never comes before the frame that it must wait for.
+//! each from one exchange with every shard; an answer names the frame that must be durable before it may leave.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

@@ -36,13 +36,24 @@ fn words(id: u128) -> [u64; 2] {
     [id as u64, (id >> 64) as u64]
 }
 
-/// Open addressing with linear probing, at most three quarters full. Nothing is ever removed.
+/// Open addressing with linear probing. Nothing is ever removed.
 struct Part {
     entries: Vec<Used>,
     used: usize,
+    /// Parts fill alike, so each has a fill of its own at which it grows, from a half to four fifths: otherwise all would
+    /// grow at nearly the same moment.
+    fill: usize,
 }
 
 impl Part {
+    fn new(index: usize) -> Part {
+        Part { entries: vec![Used::default(); ENTRIES_MIN], used: 0, fill: PARTS * 5 / 10 + index * 3 / 10 }
+    }
+
+    fn is_full(&self) -> bool {
+        self.used * PARTS >= self.entries.len() * self.fill
+    }
+
     /// The entry with the id, or the free one where it belongs.
     fn place(&self, hash: u64, institution: u32, id: u128) -> usize {
         let mut at = hash as usize & (self.entries.len() - 1);
@@ -71,8 +82,7 @@ pub struct Dedup {
 impl Dedup {
     /// An empty index. The seed should be random, so that nobody can choose ids that collide.
     pub fn new(seed: u64) -> Dedup {
-        let part = || Part { entries: vec![Used::default(); ENTRIES_MIN], used: 0 };
-        Dedup { seed, parts: (0..PARTS).map(|_| part()).collect() }
+        Dedup { seed, parts: (0..PARTS).map(Part::new).collect() }
     }
 
     /// The sub-table of an id, by bits of its hash that are not used within it, and the hash.
@@ -107,7 +117,7 @@ impl Dedup {
         if !part.entries[at].is_free() {
             return Err(part.entries[at].sequence);
         }
-        if (part.used + 1) * 4 > part.entries.len() * 3 {
+        if part.is_full() {
             part.grow(seed);
             at = part.place(hash, institution, id);
         }

@@ -176,6 +176,15 @@ impl StorageFile for MemFile {
         Ok(())
     }
 
+    fn extend(&self, bytes: u64) -> io::Result<()> {
+        let mut disk = self.disk.lock().unwrap();
+        let size = disk.live[&self.name].len();
+        let zeros = vec![0; (bytes as usize).saturating_sub(size)];
+        disk.pending.push(Written { file: self.name.clone(), offset: size as u64, bytes: zeros.clone() });
+        put(&mut disk.live, &self.name, size as u64, &zeros);
+        Ok(())
+    }
+
     fn reserve(&self, _: u64) -> io::Result<bool> {
         let disk = self.disk.lock().unwrap();
         if disk.full { Err(io::ErrorKind::StorageFull.into()) } else { Ok(disk.reserves) }
