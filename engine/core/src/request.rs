@@ -357,34 +357,27 @@ impl PostRequest {
         match self.form {
             PostForm::Transfers => {
                 let row = self.transfer(index);
-                TransactionView {
-                    id: row.id.get(),
-                    reference: row.reference.get(),
-                    code: row.code.get(),
-                    flags: row.flags.get(),
-                    value_date: row.value_date.get(),
-                    voucher,
-                    postings: Postings::Transfer(row),
-                }
+                let (id, reference, code) = (row.id.get(), row.reference.get(), row.code.get());
+                let (flags, value_date) = (row.flags.get(), row.value_date.get());
+                let postings = Postings::Transfer(row);
+                TransactionView { id, reference, code, flags, value_date, voucher, postings }
             }
             PostForm::Journals => {
                 let row = self.journal(index);
-                let base = self.count as usize * size_of::<JournalRow>();
-                let from = base + self.postings_at[index] as usize * size_of::<PostingRow>();
-                let to = base + self.postings_at[index + 1] as usize * size_of::<PostingRow>();
-                let rows =
-                    <[PostingRow]>::ref_from_bytes(&self.payload[from..to]).expect("a whole number of posting rows");
-                TransactionView {
-                    id: row.id.get(),
-                    reference: row.reference.get(),
-                    code: row.code.get(),
-                    flags: row.flags.get(),
-                    value_date: row.value_date.get(),
-                    voucher,
-                    postings: Postings::Journal(rows),
-                }
+                let (id, reference, code) = (row.id.get(), row.reference.get(), row.code.get());
+                let (flags, value_date) = (row.flags.get(), row.value_date.get());
+                let postings = Postings::Journal(self.postings_of(index));
+                TransactionView { id, reference, code, flags, value_date, voucher, postings }
             }
         }
+    }
+
+    /// The posting rows of the `index`-th journal.
+    fn postings_of(&self, index: usize) -> &[PostingRow] {
+        let base = self.count as usize * size_of::<JournalRow>();
+        let from = base + self.postings_at[index] as usize * size_of::<PostingRow>();
+        let to = base + self.postings_at[index + 1] as usize * size_of::<PostingRow>();
+        <[PostingRow]>::ref_from_bytes(&self.payload[from..to]).expect("a whole number of posting rows")
     }
 
     /// The id of the `index`-th transaction.

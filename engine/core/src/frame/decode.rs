@@ -1,0 +1,366 @@
+//! From bytes that may be anything to a record or an error.
+
+use zerocopy::FromBytes;
+use zerocopy::little_endian::U128;
+
+use super::{DraftHead, LogEntry, LogPosting, LogRow, LogVoucher, OpenRow, RowTail, date_of};
+use crate::entry::{PostingRecord, RowKind, TransactionRecord};
+use crate::limits::{LOG_ROW_BYTES, POSTING_RECORD_BYTES, VOUCHER_RECORD_BYTES};
+use crate::outcome::Outcome;
+use crate::request::{AccountRow, ItemResult, PostingResult, Side};
+
+/// Why the bytes of a row cannot be what an engine wrote.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("row {row}: {what}")]
+pub struct RowError {
+    /// Sequence number of the row.
+    pub row: u64,
+    /// What is wrong.
+    pub what: &'static str,
+}
+
+/// A row, decoded.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Record {
+    /// A transaction, posted or refused.
+    Transaction(Box<TransactionRecord>),
+    /// An account opening.
+    Open(Box<OpenRecord>),
+    /// A control record.
+    Control(Box<ControlFrameRecord>),
+}
+
+/// An opening as recorded.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OpenRecord {
+    /// The tenant.
+    pub institution: u32,
+    /// Who asked.
+    pub principal: u32,
+    /// Sequence number.
+    pub sequence: u64,
+    /// Booked-at, nanoseconds since 1970-01-01 UTC.
+    pub booked_at: u64,
+    /// The fields, in the form of a request.
+    pub row: AccountRow,
+}
+
+/// A control record as recorded.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ControlFrameRecord {
+    /// The tenant.
+    pub institution: u32,
+    /// Who asked.
+    pub principal: u32,
+    /// Id.
+    pub id: u128,
+    /// Result as first given.
+    pub result: ItemResult,
+    /// Canonical JSON.
+    pub record: Vec<u8>,
+}
+
+/// The bytes of one row with the means to find the rest of it.
+#[derive(Clone, Copy, Debug)]
+pub struct RowBytes<'a> {
+    /// Sequence number.
+    pub sequence: u64,
+    /// Time of its frame.
+    pub frame_time: u64,
+    bytes: &'a [u8; LOG_ROW_BYTES],
+}
+
+impl<'a> RowBytes<'a> {
+    /// A row of 176 bytes.
+    pub fn new(sequence: u64, frame_time: u64, bytes: &'a [u8; LOG_ROW_BYTES]) -> RowBytes<'a> {
+        RowBytes { sequence, frame_time, bytes }
+    }
+
+    /// The row as that of a transaction or control record.
+    pub fn row(&self) -> &'a LogRow {
+        LogRow::ref_from_bytes(self.bytes).expect("a row of its exact size")
+    }
+
+    fn open_row(&self) -> &'a OpenRow {
+        OpenRow::ref_from_bytes(self.bytes).expect("a row of its exact size")
+    }
+
+    fn error(&self, what: &'static str) -> RowError {
+        RowError { row: self.sequence, what }
+    }
+
+    /// The kind of the row.
+    pub fn kind(&self) -> Result<RowKind, RowError> {
+        RowKind::from_byte(self.row().tail.kind).ok_or_else(|| self.error("its kind is not known"))
+    }
+
+    /// Offset in the payload and length of the row's extension; (0, 0) if it has none.
+    pub fn extension(&self) -> Result<(u32, u32), RowError> {
+        let tail = &self.row().tail;
+        let voucher = if tail.voucher_length.get() == 0 { 0 } else { VOUCHER_RECORD_BYTES as u32 };
+        let length = match self.kind()? {
+            RowKind::Transfer => voucher,
+            RowKind::Journal => {
+                let count = u32::try_from(self.row().debit.get()).ok().filter(|c| (2..=254).contains(c));
+                let count = count.ok_or_else(|| self.error("its number of postings is out of range"))?;
+                voucher + count * POSTING_RECORD_BYTES as u32
+            }
+            RowKind::Open => u32::from(self.open_row().label_length),
+            RowKind::Control => u32::try_from(self.row().debit.get())
+                .ok()
+                .filter(|&l| l as usize <= crate::limits::CONTROL_BYTES_MAX)
+                .ok_or_else(|| self.error("its record is too long"))?,
+        };
+        if (length == 0) != (tail.extension.get() == 0) {
+            return Err(self.error("its extension offset does not fit its kind"));
+        }
+        Ok((tail.extension.get(), length))
+    }
+
+    /// Offset in the voucher area and length of the row's voucher; (0, 0) if it has none or only its digest.
+    pub fn voucher(&self, extension: &[u8]) -> Result<(u32, u32), RowError> {
+        let tail = &self.row().tail;
+        if tail.voucher_length.get() == 0 || tail.outcome.get() != 0 {
+            return Ok((0, 0));
+        }
+        Ok((self.voucher_record(extension)?.offset.get(), u32::from(tail.voucher_length.get())))
+    }
+
+    fn voucher_record<'b>(&self, extension: &'b [u8]) -> Result<&'b LogVoucher, RowError> {
+        let bytes = extension.get(..VOUCHER_RECORD_BYTES).ok_or_else(|| self.error("its extension is cut"))?;
+        Ok(LogVoucher::ref_from_bytes(bytes).expect("a record of its exact size"))
+    }
+
+    fn result(&self) -> Result<ItemResult, RowError> {
+        let row = self.row();
+        let outcome = Outcome::from_number(row.tail.outcome.get()).ok_or_else(|| self.error("unknown outcome"))?;
+        if outcome != Outcome::Posted && !outcome.info().recorded {
+            return Err(self.error("an outcome that is never recorded"));
+        }
+        let detail = if outcome == Outcome::Posted { 0 } else { row.debit_entry.version.get() };
+        let detail = u16::try_from(detail).map_err(|_| self.error("the index of the refusing posting is too large"))?;
+        let booked_at = self.booked_at()?;
+        Ok(ItemResult { outcome, repeat: false, detail, sequence: self.sequence, booked_at })
+    }
+
+    /// Booked-at of the row.
+    pub fn booked_at(&self) -> Result<u64, RowError> {
+        let offset = u64::from(self.row().tail.time_offset.get());
+        self.frame_time.checked_add(offset).ok_or_else(|| self.error("its time is out of range"))
+    }
+
+    /// Decodes the row, given its extension and voucher bytes.
+    pub fn decode(&self, extension: &[u8], voucher: &[u8]) -> Result<Record, RowError> {
+        let tail = &self.row().tail;
+        if tail.flags != 0 {
+            return Err(self.error("a flag that is not known"));
+        }
+        if self.row().id.get() == 0 {
+            return Err(self.error("its id is 0"));
+        }
+        if extension.len() != self.extension()?.1 as usize {
+            return Err(self.error("its extension is cut"));
+        }
+        if tail.accounting_date.get() != date_of(self.booked_at()?) {
+            return Err(self.error("its accounting date differs from the date it was booked at"));
+        }
+        match self.kind()? {
+            RowKind::Transfer | RowKind::Journal => {
+                Ok(Record::Transaction(Box::new(self.transaction(extension, voucher)?)))
+            }
+            RowKind::Open => self.open_record(extension).map(|r| Record::Open(Box::new(r))),
+            RowKind::Control => {
+                let row = self.row();
+                let unused = RowTail {
+                    asset: 0.into(),
+                    code: 0.into(),
+                    value_date: 0.into(),
+                    reference: 0.into(),
+                    voucher_length: 0.into(),
+                    ..*tail
+                };
+                let entries = [row.debit_entry, row.credit_entry];
+                if row.credit.get() != 0
+                    || row.amount.get() != 0
+                    || entries != [LogEntry::default(); 2]
+                    || unused != *tail
+                {
+                    return Err(self.error("a reserved field is set"));
+                }
+                Ok(Record::Control(Box::new(ControlFrameRecord {
+                    institution: tail.institution.get(),
+                    principal: tail.principal.get(),
+                    id: row.id.get(),
+                    result: self.result()?,
+                    record: extension.to_vec(),
+                })))
+            }
+        }
+    }
+
+    fn transaction(&self, extension: &[u8], voucher: &[u8]) -> Result<TransactionRecord, RowError> {
+        let row = self.row();
+        let tail = &row.tail;
+        let result = self.result()?;
+        let posted = result.outcome == Outcome::Posted;
+        let kind = self.kind()?;
+        let (mut digest, mut rest) = ([0; 32], extension);
+        if tail.voucher_length.get() != 0 {
+            let record = self.voucher_record(extension)?;
+            if record.reserved.get() != 0 {
+                return Err(self.error("a reserved field is set"));
+            }
+            if !posted && record.offset.get() != 0 {
+                return Err(self.error("a refused transaction with a voucher"));
+            }
+            (digest, rest) = (record.digest, &extension[VOUCHER_RECORD_BYTES..]);
+            if posted && (voucher.len() != usize::from(tail.voucher_length.get()) || blake3::hash(voucher) != digest) {
+                return Err(self.error("its voucher does not have the recorded digest"));
+            }
+        }
+        let postings = if kind == RowKind::Transfer {
+            let side = |account: U128, side: Side, entry: &LogEntry| PostingRecord {
+                account: account.get(),
+                amount: row.amount.get(),
+                asset: tail.asset.get(),
+                side,
+                result: if posted { posting_result(entry) } else { PostingResult::default() },
+                previous: if posted { entry.previous.get() } else { 0 },
+            };
+            if !posted && (row.credit_entry != LogEntry::default() || !is_refusal(&row.debit_entry)) {
+                return Err(self.error("a refused transaction with an entry"));
+            }
+            vec![side(row.debit, Side::Debit, &row.debit_entry), side(row.credit, Side::Credit, &row.credit_entry)]
+        } else {
+            let postings = <[LogPosting]>::ref_from_bytes(rest).map_err(|_| self.error("its extension is cut"))?;
+            let entries = if posted { row.debit_entry == LogEntry::default() } else { is_refusal(&row.debit_entry) };
+            let unused = row.credit.get() == 0 && row.amount.get() == 0 && tail.asset.get() == 0;
+            if !unused || !entries || row.credit_entry != LogEntry::default() {
+                return Err(self.error("a reserved field is set"));
+            }
+            let decoded = postings.iter().map(|p| {
+                let side = Side::from_byte(p.side).filter(|_| p.reserved == [0; 3]);
+                if !posted && p.entry != LogEntry::default() {
+                    return Err(self.error("a refused transaction with an entry"));
+                }
+                Ok(PostingRecord {
+                    account: p.account.get(),
+                    amount: p.amount.get(),
+                    asset: p.asset.get(),
+                    side: side.ok_or_else(|| self.error("a posting whose side is not known"))?,
+                    result: posting_result(&p.entry),
+                    previous: p.entry.previous.get(),
+                })
+            });
+            decoded.collect::<Result<Vec<_>, _>>()?
+        };
+        if postings.iter().any(|p| p.amount == 0 || p.amount > crate::limits::AMOUNT_MAX) {
+            return Err(self.error("an amount is out of range"));
+        }
+        Ok(TransactionRecord {
+            institution: tail.institution.get(),
+            principal: tail.principal.get(),
+            kind,
+            id: row.id.get(),
+            result,
+            reference: tail.reference.get(),
+            code: tail.code.get(),
+            accounting_date: tail.accounting_date.get(),
+            value_date: tail.value_date.get(),
+            postings,
+            voucher: if posted { voucher.to_vec() } else { Vec::new() },
+            voucher_length: tail.voucher_length.get(),
+            voucher_digest: digest,
+        })
+    }
+
+    fn open_record(&self, extension: &[u8]) -> Result<OpenRecord, RowError> {
+        let open = self.open_row();
+        let tail = &open.tail;
+        let words = [tail.outcome.get(), tail.code.get(), tail.value_date.get(), tail.voucher_length.get()];
+        if open.reserved != [0; 40] || words != [0; 4] || tail.reference.get() != 0 {
+            return Err(self.error("a reserved field is set"));
+        }
+        let mut label = [0; crate::limits::LABEL_BYTES_MAX];
+        label.get_mut(..extension.len()).ok_or_else(|| self.error("its label is too long"))?.copy_from_slice(extension);
+        let row = AccountRow {
+            account: open.account,
+            owner: open.owner,
+            floor: open.floor,
+            ceiling: open.ceiling,
+            alarm: open.alarm,
+            asset: open.tail.asset,
+            subject: open.subject,
+            normal_side: open.normal_side,
+            category: open.category,
+            limit_flags: open.limit_flags,
+            label_length: open.label_length,
+            reserved: [0; 36],
+            label,
+        };
+        row.check_shape().map_err(|_| self.error("an opening that no engine accepts"))?;
+        Ok(OpenRecord {
+            institution: open.tail.institution.get(),
+            principal: open.tail.principal.get(),
+            sequence: self.sequence,
+            booked_at: self.booked_at()?,
+            row,
+        })
+    }
+}
+
+/// Whether an entry holds the index of a refusing posting and nothing else.
+fn is_refusal(entry: &LogEntry) -> bool {
+    entry.balance.get() == 0 && entry.previous.get() == 0
+}
+
+fn posting_result(entry: &LogEntry) -> PostingResult {
+    PostingResult { version: entry.version.get(), balance: entry.balance.get() }
+}
+
+/// A whole frame in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameView<'a> {
+    head: DraftHead,
+    payload: &'a [u8],
+    vouchers: &'a [u8],
+}
+
+impl<'a> FrameView<'a> {
+    /// A frame; the payload must hold its rows.
+    pub fn new(head: DraftHead, payload: &'a [u8], vouchers: &'a [u8]) -> Result<FrameView<'a>, RowError> {
+        if (head.count as usize).checked_mul(LOG_ROW_BYTES).is_none_or(|bytes| bytes > payload.len()) {
+            return Err(RowError { row: head.first_sequence, what: "the frame is too short for its rows" });
+        }
+        Ok(FrameView { head, payload, vouchers })
+    }
+
+    /// Head of the frame.
+    pub fn head(&self) -> DraftHead {
+        self.head
+    }
+
+    /// The `index`-th row.
+    pub fn row(&self, index: u32) -> RowBytes<'a> {
+        let at = index as usize * LOG_ROW_BYTES;
+        let bytes = self.payload[at..at + LOG_ROW_BYTES].try_into().expect("a row of its exact size");
+        RowBytes::new(self.head.first_sequence + u64::from(index), self.head.time, bytes)
+    }
+
+    /// The `index`-th row, decoded.
+    pub fn record(&self, index: u32) -> Result<Record, RowError> {
+        let row = self.row(index);
+        let (at, length) = row.extension()?;
+        let extension = part(self.payload, at, length).ok_or_else(|| row.error("its extension is cut"))?;
+        let (at, length) = match row.kind()? {
+            RowKind::Transfer | RowKind::Journal => row.voucher(extension)?,
+            RowKind::Open | RowKind::Control => (0, 0),
+        };
+        let voucher = part(self.vouchers, at, length).ok_or_else(|| row.error("its voucher is cut"))?;
+        row.decode(extension, voucher)
+    }
+}
+
+fn part(bytes: &[u8], at: u32, length: u32) -> Option<&[u8]> {
+    bytes.get(at as usize..)?.get(..length as usize)
+}
