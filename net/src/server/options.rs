@@ -41,7 +41,7 @@ impl Default for ServerOptions {
             institution: 1,
             in_flight_rows_max: 16 * REQUEST_ITEMS_MAX,
             in_flight_bytes_max: 256 << 20,
-            receiving_bytes_max: 32 << 20,
+            receiving_bytes_max: 16 << 20,
             connection_requests_max: 1_024,
             connection_bytes_max: 8 << 20,
             connections_max: 10_000,
