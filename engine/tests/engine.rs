@@ -9,7 +9,7 @@ use florin_core::outcome::Outcome;
 use florin_core::request::*;
 use florin_engine::{Command, Engine, EngineOptions, Placement, Reply, Started, abort_on_panic, start, verify};
 use florin_wal::{LedgerOptions, create_ledger};
-use zerocopy::IntoBytes;
+use zerocopy::{FromZeros, IntoBytes};
 
 const INSTITUTION: u32 = 1;
 const EUR: u32 = 978;
@@ -236,6 +236,12 @@ fn twins_in_one_opening_request_are_judged_in_order_and_the_id_comes_before_the_
             .collect();
         let differs = Outcome::AccountExistsWithOtherFields;
         assert_eq!(results, [(Outcome::Posted, false), (Outcome::Posted, true), (differs, false)]);
+        let mut other_asset = AccountRow::new_zeroed();
+        (other_asset.account, other_asset.asset) = (10.into(), 5.into());
+        let request = OpenRequest::parse(INSTITUTION, 0, 1, Bytes::copy_from_slice(other_asset.as_bytes()));
+        let reply = posted(engine.call(Command::Open(request.expect("a row"))).await);
+        let result = reply.items().next().expect("one result");
+        assert_eq!((result.outcome, result.detail), (differs, Field::Asset as u16), "asset 5 is not registered");
         let foreign = Command::Statement {
             institution: INSTITUTION,
             account: 10,
@@ -243,6 +249,32 @@ fn twins_in_one_opening_request_are_judged_in_order_and_the_id_comes_before_the_
             limit: 5,
         };
         assert!(matches!(engine.call(foreign).await, Reply::ForeignToken));
+        engine.stop().await.expect("a clean stop");
+    });
+}
+
+/// Found by the model: a transfer sent again among journals was told that its id had been used with other fields.
+#[test]
+fn a_transfer_sent_again_as_a_journal_is_a_repeat() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("ledger");
+    new_ledger(&data);
+    run(async {
+        let Started { engine, .. } = started(&data, 1).await;
+        register(&engine, 1).await;
+        open(&engine, &[(10, None), (11, Some(0))]).await;
+        let row = transfer(100, 10, 11, 5);
+        let first = post(&engine, &[row]).await.items().next().expect("one result");
+        let mut journal = JournalRow::new_zeroed();
+        (journal.id, journal.reference, journal.code) = (row.id, row.reference, row.code);
+        (journal.value_date, journal.voucher_length, journal.posting_count) = (row.value_date, 5.into(), 2.into());
+        let posting =
+            |account, side| PostingRow { account, amount: row.amount, asset: row.asset, side, reserved: [0; 11] };
+        let postings = [posting(row.debit, 0), posting(row.credit, 1)];
+        let payload = [journal.as_bytes(), postings.as_bytes(), b"paper"].concat();
+        let request = PostRequest::parse(INSTITUTION, 0, PostForm::Journals, 1, payload.into()).expect("rows");
+        let again = posted(engine.call(Command::Post { request, want_postings: false }).await);
+        assert_eq!(again.items().next(), Some(ItemResult { repeat: true, ..first }));
         engine.stop().await.expect("a clean stop");
     });
 }
