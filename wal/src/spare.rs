@@ -72,6 +72,7 @@ impl SpareMaker {
                 Work::Nothing => {
                     let state = self.room.lock();
                     if matches!(self.work(&state), Work::Nothing) {
+                        assert!(state.failing.is_none(), "a failure is left only by trying again");
                         drop(self.room.wait(state));
                     }
                     continue;
@@ -129,7 +130,10 @@ impl SpareMaker {
             self.storage.sync_directory(LOG_FOLDER)?;
             self.publish(ordinal, |state| state.reserved_upto = ordinal);
         } else {
+            // From here on segments are filled one after the other. What failed was to set one aside, further ahead
+            // than anything will be filled now: if the disk is still full, the next fill says so.
             self.reserves = false;
+            self.publish(u64::MAX, |_| ());
         }
         Ok(())
     }

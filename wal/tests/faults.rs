@@ -146,6 +146,27 @@ fn a_full_disk_refuses_before_anything_is_applied_and_is_left_without_a_restart(
 }
 
 #[test]
+fn a_disk_that_was_full_when_it_was_found_that_it_cannot_reserve_is_left_without_a_restart() {
+    let ledger = Ledger::new(64 << 10);
+    let storage = MemStorage::of(ledger.image());
+    let recovered = ledger.recover_on(&storage).unwrap().0;
+    {
+        let mut disk = storage.disk.lock().unwrap();
+        (disk.full, disk.reserves) = (true, false);
+    }
+    // The writer never leaves its first segment: what could not be set aside is further ahead than what is filled.
+    let log = start(recovered, BYTES_MAX).unwrap();
+    while log.writer.allocation_failure().is_none() {
+        std::thread::yield_now();
+    }
+    storage.disk.lock().unwrap().full = false;
+    while log.writer.allocation_failure().is_some() {
+        std::thread::yield_now();
+    }
+    log.writer.shutdown().unwrap();
+}
+
+#[test]
 fn many_threads_read_while_the_log_grows() {
     let ledger = Ledger::new(64 << 10);
     let lock = DataLock::acquire(&ledger.data()).unwrap();
