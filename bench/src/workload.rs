@@ -85,7 +85,11 @@ impl Template {
                 flags: U16::new(0),
                 value_date: U16::new(0),
                 voucher_length: U16::new(0),
-                reserved: [0; 36],
+                kind: 0,
+                reserved_a: [0; 3],
+                timeout: U32::new(0),
+                link: U128::new(0),
+                reserved: [0; 12],
             };
             payload.extend_from_slice(row.as_bytes());
         }
@@ -197,13 +201,13 @@ mod tests {
                 let payload = template.take(&mut ids);
                 let request = PostRequest::parse(1, 0, PostForm::Transfers, 100, payload.clone()).unwrap();
                 for index in 0..100 {
-                    assert_eq!(request.check_shape(index), Ok(()));
-                    assert!(seen.insert(request.transaction(index).id));
+                    assert_eq!(request.check_shape(index, &request.item(index)), Ok(()));
+                    assert!(seen.insert(request.item(index).id));
                 }
                 assert!(
                     (2..=SAMPLES).contains(&ids.samples().len()) && ids.samples().iter().all(|id| seen.contains(id))
                 );
-                assert_eq!(ids.samples().last(), Some(&request.transaction(99).id));
+                assert_eq!(ids.samples().last(), Some(&request.item(99).id));
                 drop(request);
                 template.give_back(payload);
             }

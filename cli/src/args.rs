@@ -1,10 +1,15 @@
 //! The command line: which commands there are. Each command has its arguments in its own file.
 
 use clap::{Parser, Subcommand};
+use florin_core::institution::FIRST_INSTITUTION;
 
-use crate::error::CliResult;
+use crate::error::{CliError, CliResult};
+use crate::items::{follow, post};
 use crate::output::Output;
-use crate::{account, bench, import, init, log, post, probe_disk, quickstart, serve, statement, stats, verify};
+use crate::{
+    account, balance, bench, find, import, init, institution, log, probe_disk, quickstart, serve, show, statement,
+    stats, verify, watch,
+};
 
 /// An account engine for payments: double-entry balances, durable and exact
 ///
@@ -15,6 +20,10 @@ pub struct Arguments {
     /// Write JSON to stdout: one object, or one a line; integers that may exceed 2^53 are strings
     #[arg(long, global = true)]
     pub json: bool,
+    /// The institution whose accounts and transactions are meant, in commands that ask a server
+    #[arg(long, global = true, value_name = "N", default_value_t = FIRST_INSTITUTION,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    pub institution: u32,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -30,8 +39,19 @@ pub enum Command {
     Serve(serve::ServeArguments),
     Account(account::AccountArguments),
     Post(post::PostArguments),
+    Hold(post::HoldArguments),
+    Capture(follow::CaptureArguments),
+    Increase(follow::IncreaseArguments),
+    Release(follow::ReleaseArguments),
+    Reverse(follow::ReverseArguments),
+    Show(show::ShowArguments),
+    Find(find::FindArguments),
+    Balance(balance::BalanceArguments),
     Statement(statement::StatementArguments),
+    Watch(watch::WatchArguments),
     Import(import::ImportArguments),
+    Institution(institution::InstitutionArguments),
+    Day(institution::DayArguments),
     Verify(verify::VerifyArguments),
     Log(log::LogArguments),
     Bench(bench::BenchArguments),
@@ -40,15 +60,38 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether it asks for accounts and transactions, which are those of one institution.
+    fn asks_an_institution(&self) -> bool {
+        use Command::*;
+        !matches!(self, Quickstart(_) | Init(_) | Serve(_) | Verify(_) | Log(_) | Bench(_) | Stats(_) | ProbeDisk(_))
+    }
+
     /// Runs the command; gives its exit code.
-    pub fn run(&self, output: Output) -> CliResult {
+    pub fn run(&self, institution: u32, output: Output) -> CliResult {
+        if institution != FIRST_INSTITUTION && !self.asks_an_institution() {
+            return Err(CliError::cannot(
+                "this command is about the whole ledger, not one institution",
+                "run it without --institution",
+            ));
+        }
         match self {
             Command::Quickstart(arguments) => quickstart::run(arguments, output),
             Command::Init(arguments) => init::run(arguments, output),
             Command::Serve(arguments) => serve::run(arguments, output),
             Command::Account(arguments) => account::run(arguments, output),
-            Command::Post(arguments) => post::run(arguments, output),
+            Command::Post(arguments) => post::run_post(arguments, output),
+            Command::Hold(arguments) => post::run_hold(arguments, output),
+            Command::Capture(arguments) => follow::run_capture(arguments, output),
+            Command::Increase(arguments) => follow::run_increase(arguments, output),
+            Command::Release(arguments) => follow::run_release(arguments, output),
+            Command::Reverse(arguments) => follow::run_reverse(arguments, output),
+            Command::Show(arguments) => show::run(arguments, output),
+            Command::Find(arguments) => find::run(arguments, output),
+            Command::Balance(arguments) => balance::run(arguments, output),
             Command::Statement(arguments) => statement::run(arguments, output),
+            Command::Watch(arguments) => watch::run(arguments, output),
+            Command::Institution(arguments) => institution::run(arguments, output),
+            Command::Day(arguments) => institution::run_day(arguments, output),
             Command::Import(arguments) => import::run(arguments, output),
             Command::Verify(arguments) => verify::run(arguments, output),
             Command::Log(arguments) => log::run(arguments, output),

@@ -3,6 +3,7 @@
 //! A currency of ISO 4217 gets its ISO number, anything else the next free number from 1,000 on.
 
 use florin_core::asset::Asset;
+use florin_core::institution::FIRST_INSTITUTION;
 use florin_core::limits::{ASSET_CODE_BYTES_MAX, SCALE_MAX};
 use florin_core::outcome::Outcome;
 use florin_net::Client;
@@ -130,6 +131,8 @@ pub async fn register(client: &Client, resolved: &Resolved) -> CliResult<()> {
         return Ok(());
     }
     let id = ids::control_of_asset(asset.number, &asset.code, asset.scale);
+    // Assets are of the whole ledger; the first institution registers them.
+    let client = client.for_institution(FIRST_INSTITUTION);
     let result = client.register_asset(id, asset).await.map_err(client_error)?;
     match result.outcome {
         Outcome::Posted => Ok(()),

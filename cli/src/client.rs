@@ -5,17 +5,18 @@
 use std::future::Future;
 use std::path::PathBuf;
 
+use florin_core::institution::FIRST_INSTITUTION;
 use florin_net::{Client, ClientError, ClientOptions};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::error::{CliError, CliResult, chain};
+use crate::error::{CliError, CliResult, EXIT_FINE, chain};
 use crate::local::{LocalServer, ServeSettings};
 
 /// Where servers listen and clients connect unless told otherwise.
 pub const ADDRESS_DEFAULT: &str = "127.0.0.1:7440";
 
 /// Which ledger a command works on.
-#[derive(Clone, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct Target {
     /// Work on the ledger in this folder; no server may be running on it
     #[arg(long, value_name = "DIR", conflicts_with = "server")]
@@ -26,6 +27,16 @@ pub struct Target {
     /// With --data: start although this machine's clock is an hour before or 30 days after the log's last entry
     #[arg(long, requires = "data")]
     pub accept_clock: bool,
+    /// The institution whose accounts and transactions are meant
+    #[arg(long, value_name = "N", default_value_t = FIRST_INSTITUTION,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    pub institution: u32,
+}
+
+impl Default for Target {
+    fn default() -> Target {
+        Target { data: None, server: None, accept_clock: false, institution: FIRST_INSTITUTION }
+    }
 }
 
 /// A connection, and the server inside this process that it may need.
@@ -46,8 +57,24 @@ impl Target {
                 (Some(server), address)
             }
         };
-        let client = connect(&address).await?;
-        Ok(Session { client, local })
+        let session = Session { client: connect(&address).await?.for_institution(self.institution), local };
+        if self.institution == FIRST_INSTITUTION {
+            return Ok(session);
+        }
+        // An unknown institution has no accounts and no transactions: without this, a mistyped number would look like that.
+        let known = session.client.institutions().await.map_err(client_error);
+        match known {
+            Ok(known) if known.iter().any(|(number, _)| *number == self.institution) => Ok(session),
+            known => {
+                session.close().await?;
+                Err(known.err().unwrap_or_else(|| {
+                    CliError::disagree(
+                        format!("there is no institution {}", self.institution),
+                        "list them with `florin institution list`, or add it with `florin institution add NUMBER NAME`",
+                    )
+                }))
+            }
+        }
     }
 }
 
@@ -91,6 +118,31 @@ where
     })
 }
 
+/// As [`with_session`], until a signal asks to end it; that is fine, and the session is closed all the same.
+pub fn with_session_until_interrupted<F>(target: &Target, work: impl FnOnce(Client) -> F) -> CliResult
+where
+    F: Future<Output = CliResult>,
+{
+    block_on(async {
+        let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+        let session = target.open().await?;
+        let result = tokio::select! {
+            result = work(session.client.clone()) => result,
+            _ = terminate.recv() => Ok(EXIT_FINE),
+            _ = interrupt.recv() => Ok(EXIT_FINE),
+        };
+        let closed = session.close().await;
+        let value = result?;
+        closed?;
+        Ok(value)
+    })
+}
+
+fn no_signals(error: std::io::Error) -> CliError {
+    CliError::cannot(format!("no signal handlers: {error}"), "start it again")
+}
+
 /// Runs a future on this thread.
 pub fn block_on<T>(future: impl Future<Output = CliResult<T>>) -> CliResult<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -114,7 +166,6 @@ pub fn client_error(error: ClientError) -> CliError {
 /// Runs a future on this thread until it ends or a signal asks to end it; then what it owns (children, folders) is cleaned up.
 pub fn block_on_unless_interrupted<T>(future: impl Future<Output = CliResult<T>>) -> CliResult<T> {
     block_on(async {
-        let no_signals = |e: std::io::Error| CliError::cannot(format!("no signal handlers: {e}"), "start it again");
         let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
         tokio::select! {

@@ -31,6 +31,11 @@ pub fn control_of_asset(number: u32, code: &str, scale: u8) -> u128 {
     hash(&["florin:asset:", &number.to_string(), ":", code, ":", &scale.to_string()])
 }
 
+/// The id of the control record that registers an institution: BLAKE3 of `florin:institution:NUMBER:NAME`.
+pub fn control_of_institution(number: u32, name: &str) -> u128 {
+    hash(&["florin:institution:", &number.to_string(), ":", name])
+}
+
 /// An account on the command line: decimal, `0x` and hex digits, or `@NAME`.
 pub fn parse_account(text: &str) -> CliResult<u128> {
     if let Some(name) = text.strip_prefix('@') {

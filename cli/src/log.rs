@@ -3,17 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use florin_core::entry::{ChangeRecord, Status, TransactionRecord};
 use florin_core::frame::Record;
 use florin_core::outcome::Outcome;
+use florin_core::request::{Action, ItemKind};
 use florin_engine::view;
 use florin_wal::{DataLock, Frame, LockError, RecoverError};
 use serde_json::{Value, json};
 
+use crate::account::change_json;
 use crate::amount::format_count;
 use crate::dates::{format_day, format_instant};
 use crate::error::{CliError, CliResult, EXIT_DISAGREE, EXIT_FINE};
 use crate::ids::show_id;
 use crate::output::{Align, Output, Table};
+use crate::transaction;
 use crate::verify::hex;
 
 /// Inspect the frames of a ledger's log
@@ -167,39 +171,7 @@ fn show_frame(frame: &Frame<'_>, output: Output) -> Result<(), Stop> {
 
 fn record_lines(record: &Record) -> Vec<String> {
     match record {
-        Record::Transaction(t) => {
-            let value_date =
-                if t.value_date == 0 { String::new() } else { format!(", value date {}", format_day(t.value_date)) };
-            let mut lines = vec![format!(
-                "{}  {} {} {}, code {}{value_date}",
-                t.result.sequence,
-                t.kind.name(),
-                show_id(t.id),
-                t.result.outcome.name(),
-                t.code
-            )];
-            for posting in &t.postings {
-                let after = match t.result.outcome {
-                    Outcome::Posted => {
-                        format!(" -> version {}, balance {}", posting.result.version, posting.result.balance)
-                    }
-                    _ => String::new(),
-                };
-                lines.push(format!(
-                    "    {:<6} {} {}{after}",
-                    posting.side.name(),
-                    show_id(posting.account),
-                    posting.amount
-                ));
-            }
-            if !t.voucher.is_empty() {
-                lines.push(format!(
-                    "    voucher {}",
-                    String::from_utf8_lossy(&t.voucher).replace(char::is_control, " ")
-                ));
-            }
-            lines
-        }
+        Record::Transaction(transaction) => transaction_lines(transaction),
         Record::Open(open) => vec![format!(
             "{}  open {} '{}', asset {}",
             open.sequence,
@@ -214,30 +186,92 @@ fn record_lines(record: &Record) -> Vec<String> {
             control.result.outcome.name(),
             String::from_utf8_lossy(&control.record)
         )],
+        Record::Change(change) => change_lines(change),
     }
+}
+
+fn transaction_lines(t: &TransactionRecord) -> Vec<String> {
+    let mut head = format!("{}  {} {} {}", t.result.sequence, t.kind.name(), show_id(t.id), t.result.outcome.name());
+    if t.link != 0 {
+        head.push_str(&format!(", of {} (sequence {})", show_id(t.link), t.link_sequence));
+    }
+    if t.timeout != 0 {
+        head.push_str(&format!(", timeout {} s", t.timeout));
+    }
+    for (is, word) in [(t.forced, "forced"), (t.is_final, "final"), (t.takes_all, "all")] {
+        if is {
+            head.push_str(&format!(", {word}"));
+        }
+    }
+    head.push_str(&format!(", code {}", t.code));
+    if t.value_date != 0 {
+        head.push_str(&format!(", value date {}", format_day(t.value_date)));
+    }
+    let holds = t.kind.item().is_some_and(|kind| kind.names_hold() || kind == ItemKind::Hold);
+    let mut lines = vec![head];
+    for posting in &t.postings {
+        let mut line =
+            format!("    {} {:<6} {} {}", posting.index, posting.side.name(), show_id(posting.account), posting.amount);
+        if t.result.outcome == Outcome::Posted {
+            line.push_str(&format!(" -> version {}, balance {}", posting.result.version, posting.result.balance));
+            if holds {
+                let held = &posting.held;
+                line.push_str(&format!(", freed {}, left {}, held {}", held.freed, held.left, held.held));
+            }
+            if posting.result.alarm {
+                line.push_str(", alarm");
+            }
+        }
+        lines.push(line);
+    }
+    if !t.voucher.is_empty() {
+        lines.push(format!("    voucher {}", String::from_utf8_lossy(&t.voucher).replace(char::is_control, " ")));
+    }
+    lines
+}
+
+fn change_lines(change: &ChangeRecord) -> Vec<String> {
+    let row = &change.row;
+    let mut head = format!(
+        "{}  change {} {}, account {}: {}",
+        change.result.sequence,
+        show_id(row.id.get()),
+        change.result.outcome.name(),
+        show_id(row.account.get()),
+        row.action().name()
+    );
+    if row.action() == Action::Status {
+        head.push_str(&format!(" {}", Status::from_byte(row.status).map_or("unknown", Status::name)));
+    }
+    for (name, limit) in [("floor", row.new_floor()), ("ceiling", row.new_ceiling()), ("alarm", row.new_alarm())] {
+        if let Some(limit) = limit {
+            head.push_str(&format!(" {name} {}", limit.map_or("none".to_string(), |minor| minor.to_string())));
+        }
+    }
+    if row.forced() {
+        head.push_str(", forced");
+    }
+    if change.result.outcome == Outcome::Posted {
+        head.push_str(&format!(" -> version {}", change.entry.version));
+    }
+    let mut lines = vec![head];
+    if !change.data.is_empty() {
+        lines.push(format!("    value {}", String::from_utf8_lossy(&change.data).replace(char::is_control, " ")));
+    }
+    if !change.reason.is_empty() {
+        lines.push(format!("    reason {}", change.reason.replace(char::is_control, " ")));
+    }
+    lines
 }
 
 fn record_json(record: &Record) -> Value {
     match record {
-        Record::Transaction(t) => json!({
-            "sequence": t.result.sequence.to_string(),
-            "kind": t.kind.name(),
-            "id": show_id(t.id),
-            "outcome": t.result.outcome.name(),
-            "booked_at_ns": t.result.booked_at.to_string(),
-            "code": t.code,
-            "reference": t.reference.to_string(),
-            "value_date": (t.value_date != 0).then(|| format_day(t.value_date)),
-            "postings": t.postings.iter().map(|p| json!({
-                "account": show_id(p.account), "side": p.side.name(), "amount_minor": p.amount.to_string(),
-                "asset": p.asset, "version": p.result.version.to_string(), "balance_minor": p.result.balance.to_string(),
-                "previous": p.previous.to_string(),
-            })).collect::<Vec<_>>(),
-            "voucher": String::from_utf8_lossy(&t.voucher),
-        }),
+        Record::Transaction(t) => transaction::json(t, None),
+        Record::Change(change) => change_json(change),
         Record::Open(open) => json!({
             "sequence": open.sequence.to_string(),
             "kind": "open",
+            "institution": open.institution,
             "account": show_id(open.row.account.get()),
             "label": open.row.label(),
             "asset": open.row.asset.get(),
@@ -248,6 +282,7 @@ fn record_json(record: &Record) -> Value {
         Record::Control(control) => json!({
             "sequence": control.result.sequence.to_string(),
             "kind": "control",
+            "institution": control.institution,
             "id": show_id(control.id),
             "outcome": control.result.outcome.name(),
             "record": String::from_utf8_lossy(&control.record),

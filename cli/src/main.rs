@@ -7,24 +7,31 @@ mod account;
 mod amount;
 mod args;
 mod assets;
+mod balance;
 mod bench;
 mod client;
 mod dates;
 mod error;
+mod find;
 mod ids;
 mod import;
 mod init;
+mod institution;
+mod items;
 mod local;
 mod log;
+mod money;
 mod output;
-mod post;
 mod probe_disk;
 mod progress;
 mod quickstart;
 mod serve;
+mod show;
 mod statement;
 mod stats;
+mod transaction;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -37,7 +44,7 @@ fn main() -> ExitCode {
     abort_on_panic();
     let arguments = args::Arguments::parse();
     let output = Output { json: arguments.json };
-    match arguments.command.run(output) {
+    match arguments.command.run(arguments.institution, output) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             report(&output, &error);

@@ -3,6 +3,7 @@
 //! Integers that may exceed 2^53 are strings in JSON. A reader that closes the pipe early ends the command quietly.
 
 use std::io::{self, Write};
+use std::ops::Range;
 
 use serde_json::Value;
 
@@ -57,23 +58,40 @@ pub enum Align {
     Right,
 }
 
-/// A table of text. The widest column of words gives way so that lines fit [`COLUMNS_MAX`].
+/// What a line below a row begins with.
+const INDENT: &str = "    ";
+
+/// A table of text. The widest column of words gives way so that lines fit [`COLUMNS_MAX`]; where that is not enough, rows
+/// go on in a second line, as ids and numbers are never cut.
 #[derive(Debug)]
 pub struct Table {
     heads: Vec<(&'static str, Align)>,
     rows: Vec<Vec<String>>,
+    /// Lines below rows, with the number of rows above each.
+    notes: Vec<(usize, String)>,
 }
 
 impl Table {
     /// An empty table with its column heads.
     pub fn new(heads: &[(&'static str, Align)]) -> Table {
-        Table { heads: heads.to_vec(), rows: Vec::new() }
+        Table { heads: heads.to_vec(), rows: Vec::new(), notes: Vec::new() }
     }
 
     /// Adds a row; control characters in it become spaces.
     pub fn row(&mut self, cells: Vec<String>) {
         debug_assert_eq!(cells.len(), self.heads.len());
         self.rows.push(cells.into_iter().map(|c| c.replace(char::is_control, " ")).collect());
+    }
+
+    /// Adds a line below the last row, indented and cut where the line would be too long.
+    pub fn note(&mut self, text: impl AsRef<str>) {
+        let text = text.as_ref().replace(char::is_control, " ");
+        let room = COLUMNS_MAX - INDENT.len();
+        let cut = match text.chars().count() > room {
+            true => text.chars().take(room - 1).chain(['…']).collect(),
+            false => text,
+        };
+        self.notes.push((self.rows.len(), format!("{INDENT}{cut}")));
     }
 
     /// The lines, heads first, without spaces at their ends.
@@ -94,26 +112,37 @@ impl Table {
                 None => break,
             }
         }
-        let line = |cells: &mut dyn Iterator<Item = &str>| {
-            let mut text = String::new();
-            for (column, cell) in cells.enumerate() {
-                if column > 0 {
-                    text.push_str("  ");
+        let parts = parts(&widths);
+        let lines_of = |cells: &[&str]| -> Vec<String> {
+            let line = |part: &Range<usize>| {
+                let mut text = if part.start == 0 { String::new() } else { INDENT.to_string() };
+                for column in part.clone() {
+                    if column > part.start {
+                        text.push_str("  ");
+                    }
+                    let cell = cells[column];
+                    let cut = match width(cell) > widths[column] {
+                        true => cell.chars().take(widths[column] - 1).chain(['…']).collect(),
+                        false => cell.to_string(),
+                    };
+                    let pad = " ".repeat(widths[column].saturating_sub(width(&cut)));
+                    match self.heads[column].1 {
+                        Align::Left | Align::Words => text.extend([cut, pad]),
+                        Align::Right => text.extend([pad, cut]),
+                    }
                 }
-                let cut = match width(cell) > widths[column] {
-                    true => cell.chars().take(widths[column] - 1).chain(['…']).collect(),
-                    false => cell.to_string(),
-                };
-                let pad = " ".repeat(widths[column].saturating_sub(width(&cut)));
-                match self.heads[column].1 {
-                    Align::Left | Align::Words => text.extend([cut, pad]),
-                    Align::Right => text.extend([pad, cut]),
-                }
-            }
-            text.trim_end().to_string()
+                text.trim_end().to_string()
+            };
+            parts.iter().map(line).collect()
         };
-        let mut lines = vec![line(&mut self.heads.iter().map(|(head, _)| *head))];
-        lines.extend(self.rows.iter().map(|row| line(&mut row.iter().map(String::as_str))));
+        let mut lines = lines_of(&self.heads.iter().map(|(head, _)| *head).collect::<Vec<_>>());
+        let mut notes = self.notes.iter().peekable();
+        for (index, row) in self.rows.iter().enumerate() {
+            lines.extend(lines_of(&row.iter().map(String::as_str).collect::<Vec<_>>()));
+            while let Some((_, note)) = notes.next_if(|(above, _)| *above == index + 1) {
+                lines.push(note.clone());
+            }
+        }
         lines
     }
 
@@ -121,6 +150,22 @@ impl Table {
     pub fn write(&self, output: &Output) {
         self.lines().iter().for_each(|line| output.text(line));
     }
+}
+
+/// The columns of each line of a row.
+fn parts(widths: &[usize]) -> Vec<Range<usize>> {
+    let mut parts = Vec::new();
+    let (mut start, mut used) = (0, 0);
+    for (column, width) in widths.iter().enumerate() {
+        if column > start && used + 2 + width > COLUMNS_MAX {
+            parts.push(start..column);
+            (start, used) = (column, INDENT.len() + width);
+        } else {
+            used += width + if column > start { 2 } else { 0 };
+        }
+    }
+    parts.push(start..widths.len());
+    parts
 }
 
 #[cfg(test)]
@@ -137,5 +182,29 @@ mod tests {
         assert!(lines[1].starts_with("cash      -1.00  xxx") && lines[1].ends_with('…'));
         assert_eq!(lines[1].chars().count(), COLUMNS_MAX);
         assert_eq!(lines[2], "a b   12,345.00");
+    }
+
+    #[test]
+    fn what_cannot_be_cut_goes_on_in_a_second_line() {
+        let mut table = Table::new(&[("id", Align::Left), ("amount", Align::Right), ("left", Align::Right)]);
+        table.row(vec!["7".repeat(60), "1".repeat(30), "2".repeat(30)]);
+        table.row(vec!["8".into(), "3".into(), "4".into()]);
+        let lines = table.lines();
+        assert_eq!(lines.len(), 6);
+        assert!(lines.iter().all(|line| line.chars().count() <= COLUMNS_MAX), "{lines:?}");
+        assert_eq!((lines[3].as_str(), lines[5].len()), (format!("    {}", "2".repeat(30)).as_str(), 34));
+        assert!(lines[5].ends_with(" 4"));
+    }
+
+    #[test]
+    fn notes_stand_below_their_rows() {
+        let mut table = Table::new(&[("name", Align::Left)]);
+        table.row(vec!["a".into()]);
+        table.note("x\ny");
+        table.row(vec!["b".into()]);
+        table.note("z".repeat(200));
+        let lines = table.lines();
+        assert_eq!(lines[..4], ["name", "a", "    x y", "b"]);
+        assert_eq!((lines[4].chars().count(), lines.len()), (COLUMNS_MAX, 5));
     }
 }

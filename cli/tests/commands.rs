@@ -59,7 +59,7 @@ fn an_account_is_opened_posted_to_shown_and_listed() {
     assert!(statement.lines().all(|line| line.chars().count() <= 100), "{statement}");
     let page = on(&["--json", "statement", "@alice", "--limit", "1"], 0);
     let token = page.json()["next"].as_str().expect("a token").to_string();
-    let rest = on(&["--json", "statement", "@alice", "--from", &token], 0).json_lines();
+    let rest = on(&["--json", "statement", "@alice", "--resume", &token], 0).json_lines();
     assert_eq!((rest.len(), &rest[0]["version"]), (2, &"1".into()));
     let csv = on(&["statement", "@alice", "--csv"], 0).out;
     assert_eq!(csv.lines().count(), 3);
@@ -68,7 +68,8 @@ fn an_account_is_opened_posted_to_shown_and_listed() {
     let shown = on(&["--json", "account", "show", "@alice"], 0).json();
     assert_eq!((&shown["balance"], &shown["floor_minor"]), (&"-10.00".into(), &"-1000".into()));
     let list = on(&["account", "list"], 0).out;
-    assert_eq!(list.lines().count(), 4);
+    // Heads, three accounts, and a line each with alice's floor and the label of account 7.
+    assert_eq!(list.lines().count(), 6);
     assert!(list.lines().all(|line| line.chars().count() <= 100), "{list}");
     let unknown = on(&["account", "show", "@nobody"], 1);
     assert!(unknown.err.contains("there is no account @nobody"), "{}", unknown.err);

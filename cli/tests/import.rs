@@ -98,9 +98,10 @@ fn without_overdraft_refused_rows_are_named_and_explain_all_differences() {
         assert!(report["first_unexplained"].is_null());
     }
     verify(&data, ROWS - REFUSED_LINES.len());
-    // Floors cannot be lowered yet: both are named, and nothing is posted.
+    // Both floors are named, with the command that lowers the one of the ledger, and nothing is posted.
     let refusal = florin(&["import", &path_text(&small_bank()), "--data", &data, "--allow-overdraft"]).expect(1);
     assert!(refusal.err.contains("with floor 0.00, but the file needs floor -"), "{}", refusal.err);
+    assert!(refusal.err.contains("next: lower it (`florin account limits '@"), "{}", refusal.err);
     verify(&data, ROWS - REFUSED_LINES.len());
 }
 

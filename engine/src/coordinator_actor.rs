@@ -1,24 +1,33 @@
 //! The coordinator as an actor: carries commands of the core's `Coordinator` to shards, log and callers, and lets answers
 //! out when what they reflect is durable. Decides when a round is closed, never what is in it.
 
-use std::collections::{BTreeMap, HashMap};
+mod originals;
+mod reads;
+mod watch;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use florin_core::account::AccountKey;
 use florin_core::coordinator::{self as core, Answer, Ticket};
-use florin_core::entry::{AccountRecord, PostReply};
+use florin_core::entry::PostReply;
 use florin_core::frame::FrameDraft;
+use florin_core::link::Facts;
 use florin_core::outcome::Outcome;
-use florin_core::request::{ControlRequest, ItemResult, PostRequest};
+use florin_core::request::{ChangeRequest, ControlRequest, ItemResult, PostRequest};
 use florin_wal::{LogFailure, LogWriter, Room};
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
-use crate::handle::{Command, EngineStats, OnReply, Reply};
-use crate::history::{History, Job};
-use crate::shard_actor::{FromShard, ShardActor, ShardAnswer, ShardRead, ToShard};
+use crate::handle::{Command, OnReply, Reply};
+use crate::history::{History, Job, Query};
+use crate::shard_actor::{FromShard, ShardActor, ShardRead, ToShard};
+pub use originals::Found;
+use originals::HeldBack;
+use reads::{AfterRead, PendingRead, read};
+use watch::Watcher;
 
 /// Frames that may be under way (decided or at the writer) while few items wait: a second one would only take away from
 /// the company that the next round can have.
@@ -28,10 +37,16 @@ const FRAMES_UNDER_WAY_MANY: usize = 2;
 /// What counts as many items.
 const MANY_ITEMS: usize = 256;
 
+/// How soon to look again for a hold that is due and could not expire at once, because the disk is full or the hold is being
+/// decided on.
+const DUE_AGAIN: Duration = Duration::from_millis(20);
+
 /// A request from outside.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Submit {
+    /// The connection, or another caller, whose requests keep their order.
+    pub origin: u64,
     /// What is asked.
     pub command: Command,
     /// Whom to tell.
@@ -53,6 +68,11 @@ pub struct Stop(pub oneshot::Sender<Result<(), LogFailure>>);
 #[rtype(result = "()")]
 struct Close;
 
+/// It is time for something: a hold is due, or a watch ends.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Alarm;
+
 /// A request on its way.
 enum Pending {
     Post {
@@ -60,32 +80,18 @@ enum Pending {
         want_postings: bool,
     },
     Control(ControlRequest),
+    Change(Arc<ChangeRequest>),
     Open,
     Read(PendingRead),
     /// Needs no shard: answered from the coordinator's own knowledge.
     Own(Command),
 }
 
-struct PendingRead {
-    read: Arc<ShardRead>,
-    then: AfterRead,
-    answers: Vec<ShardAnswer>,
-    after: u64,
-    position: u64,
-}
-
-/// What becomes of the shards' answers.
-enum AfterRead {
-    Accounts,
-    List,
-    Statement { from: Option<florin_core::entry::StatementToken>, limit: u32 },
-    Stats,
-}
-
 /// What leaves when a frame is durable.
 enum Release {
     Reply(Reply, OnReply),
     Job(Job, OnReply),
+    Originals(Job),
 }
 
 /// The actor.
@@ -101,6 +107,16 @@ pub struct CoordinatorActor {
     gate: BTreeMap<u64, Vec<Release>>,
     appended: u64,
     durable: u64,
+    /// Last sequence number in each frame that is appended and not durable.
+    appended_sequences: VecDeque<(u64, u64)>,
+    /// Last sequence number that is durable.
+    durable_sequence: u64,
+    held_back: HashMap<u64, HeldBack>,
+    watchers: Vec<Watcher>,
+    /// Pages that history reads for watchers.
+    reading: usize,
+    alarm: Option<(Instant, SpawnHandle)>,
+    address: Option<Addr<CoordinatorActor>>,
     closing: bool,
     full: bool,
     stops: Vec<oneshot::Sender<Result<(), LogFailure>>>,
@@ -119,7 +135,7 @@ impl CoordinatorActor {
         clock: Clock,
         io: String,
     ) -> CoordinatorActor {
-        let durable = core.last_round();
+        let (durable, durable_sequence) = (core.last_round(), core.last_sequence());
         CoordinatorActor {
             core,
             shards,
@@ -132,6 +148,13 @@ impl CoordinatorActor {
             gate: BTreeMap::new(),
             appended: durable,
             durable,
+            appended_sequences: VecDeque::new(),
+            durable_sequence,
+            held_back: HashMap::new(),
+            watchers: Vec::new(),
+            reading: 0,
+            alarm: None,
+            address: None,
             closing: false,
             full: false,
             stops: Vec::new(),
@@ -141,37 +164,47 @@ impl CoordinatorActor {
         }
     }
 
-    fn submit(&mut self, command: Command, on_reply: OnReply) {
-        if self.stopped {
-            on_reply(refusal_of(&command, Outcome::ShuttingDown));
-            return;
-        }
+    fn submit(&mut self, command: Command, on_reply: OnReply, facts: Facts) {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         let (pending, request) = match command {
             Command::Post { request, want_postings } => {
                 let request = Arc::new(request);
                 let pending = Pending::Post { request: request.clone(), want_postings };
-                (pending, core::Request::Post { request, want_postings })
+                (pending, core::Request::Post { request, want_postings, facts })
             }
             Command::Open(request) => (Pending::Open, core::Request::Open(request)),
             Command::Control(request) => (Pending::Control(request.clone()), core::Request::Control(request)),
+            Command::Change(request) => {
+                let request = Arc::new(request);
+                (Pending::Change(request.clone()), core::Request::Change(request))
+            }
             Command::LookUpAccounts { institution, ids } => {
                 let keys = ids.into_iter().map(|account| AccountKey { institution, account }).collect();
                 (read(ShardRead::Accounts(keys), AfterRead::Accounts), core::Request::Read)
             }
             Command::ListAccounts { institution, after, limit } => {
                 // A shard would look through all its accounts for those of an institution that has none.
-                let limit = if institution == core::INSTITUTION { limit as usize } else { 0 };
+                let limit = if self.core.institutions().contains(institution) { limit as usize } else { 0 };
                 let list = ShardRead::List { institution, after, limit };
                 (read(list, AfterRead::List), core::Request::Read)
             }
-            Command::Statement { institution, account, from, limit } => {
+            Command::Statement { institution, account, span, order, from, limit } => {
                 let key = AccountKey { institution, account };
-                (read(ShardRead::Accounts(vec![key]), AfterRead::Statement { from, limit }), core::Request::Read)
+                let query = Query { span, order, from, limit };
+                (read(ShardRead::Accounts(vec![key]), AfterRead::Statement { query }), core::Request::Read)
+            }
+            Command::BalanceAt { institution, account, moment } => {
+                let key = AccountKey { institution, account };
+                (read(ShardRead::Accounts(vec![key]), AfterRead::BalanceAt { moment }), core::Request::Read)
             }
             Command::Stats => (read(ShardRead::Count, AfterRead::Stats), core::Request::Read),
-            Command::LookUpTransactions { .. } | Command::Assets => (Pending::Own(command), core::Request::Read),
+            Command::LookUpTransactions { .. }
+            | Command::ByReference { .. }
+            | Command::Linked { .. }
+            | Command::Watch { .. }
+            | Command::Institutions { .. }
+            | Command::Assets => (Pending::Own(command), core::Request::Read),
         };
         self.pending.insert(ticket, (pending, on_reply));
         self.core.submit(ticket, request);
@@ -184,7 +217,12 @@ impl CoordinatorActor {
 
     /// Closes rounds as long as it pays to have one more under way.
     fn close_rounds(&mut self) {
-        while self.core.has_waiting() {
+        loop {
+            let now = self.clock.now();
+            let due = self.is_due(now);
+            if !self.core.has_waiting() && !due {
+                return;
+            }
             let most = match self.core.waiting_items() >= MANY_ITEMS {
                 true => FRAMES_UNDER_WAY_MANY,
                 false => FRAMES_UNDER_WAY_FEW,
@@ -192,18 +230,48 @@ impl CoordinatorActor {
             if self.under_way() >= most {
                 return;
             }
-            let Some(admit) = self.admit() else { return };
-            if !self.core.close_round(self.clock.now(), admit) {
+            let Some(admit) = self.admit(due) else { return };
+            // Expiries are rows too: only where the room for them was looked at.
+            self.core.allow_expiries(due && admit.is_ok());
+            if !self.core.close_round(now, admit) {
                 return;
             }
             self.carry_out();
         }
     }
 
+    /// Whether the engine is stopping or has stopped.
+    fn is_stopping(&self) -> bool {
+        self.stopped || !self.stops.is_empty()
+    }
+
+    /// Whether a hold expires with a round that is closed now: rounds are booked after the last row, even if the clock is behind.
+    fn is_due(&self, now: u64) -> bool {
+        let booked_at = now.max(self.core.last_booked_at() + 1);
+        !self.is_stopping() && self.core.next_due().is_some_and(|due| due <= booked_at)
+    }
+
+    /// Sees to it that something wakes the actor when the next hold is due or the next watch ends.
+    fn set_alarm(&mut self, ctx: &mut Context<Self>) {
+        let due = self.core.next_due().filter(|_| !self.is_stopping()).map(|due| {
+            let booked_at = self.clock.now().max(self.core.last_booked_at() + 1);
+            let wait = Duration::from_nanos(due.saturating_sub(booked_at));
+            Instant::now() + if wait.is_zero() { DUE_AGAIN } else { wait }
+        });
+        let Some(at) = due.into_iter().chain(self.next_watch_end()).min() else { return };
+        if self.alarm.is_some_and(|(set, _)| set <= at) {
+            return;
+        }
+        if let Some((_, handle)) = self.alarm.take() {
+            ctx.cancel_future(handle);
+        }
+        self.alarm = Some((at, ctx.notify_later(Alarm, at.saturating_duration_since(Instant::now()))));
+    }
+
     /// Whether a round may be applied: only if the log has room for its frame, and for those of the rounds under way that
     /// have none yet. None: not to be said before one of these comes back.
-    fn admit(&mut self) -> Option<Result<(), Outcome>> {
-        if self.core.waiting_items() == 0 {
+    fn admit(&mut self, due: bool) -> Option<Result<(), Outcome>> {
+        if self.core.waiting_items() == 0 && !due {
             return Some(Ok(())); // Only reads wait.
         }
         let Some(writer) = self.writer.as_ref().filter(|_| self.stops.is_empty()) else {
@@ -252,6 +320,8 @@ impl CoordinatorActor {
                     let (opening, sequences, times) = (opening.clone(), sequences.clone(), times.clone());
                     ToShard::FinishOpening { opening, sequences, times }
                 }),
+                core::Command::Change(changes) => self.to_shards(|| ToShard::Change(changes.clone())),
+                core::Command::FetchOriginals { ticket, originals } => self.fetch_next(ticket, originals),
                 core::Command::Pass(number) => self.to_shards(|| ToShard::Pass(number)),
                 core::Command::Frame(draft) => self.append(&draft),
                 core::Command::Read { ticket, after, position } => self.start_read(ticket, after, position),
@@ -278,91 +348,7 @@ impl CoordinatorActor {
         draft.encode(payload, vouchers);
         writer.append(head.number, head.first_sequence, head.count, head.time, buffer);
         self.appended = head.number;
-    }
-
-    fn start_read(&mut self, ticket: Ticket, after: u64, position: u64) {
-        let (pending, _) = self.pending.get_mut(&ticket).expect("a read that was submitted");
-        match pending {
-            Pending::Read(pending) => {
-                (pending.after, pending.position) = (after, position);
-                let read = pending.read.clone();
-                self.to_shards(|| ToShard::Read { ticket, read: read.clone() });
-            }
-            _ => self.answer_own(ticket, after, position),
-        }
-    }
-
-    /// Reads that need no shard.
-    fn answer_own(&mut self, ticket: Ticket, after: u64, position: u64) {
-        let (pending, on_reply) = self.pending.remove(&ticket).expect("a read that was submitted");
-        let Pending::Own(command) = pending else { unreachable!("only reads come here") };
-        match command {
-            Command::LookUpTransactions { institution, ids } => {
-                let place = |id: &u128| self.core.find_id(institution, *id).filter(|&s| s <= position);
-                let sequences = ids.iter().map(place).collect();
-                self.release(after, Release::Job(Job::Transactions { sequences, position }, on_reply));
-            }
-            Command::Assets => {
-                let assets = self.core.assets().iter().cloned().collect();
-                self.release(after, Release::Reply(Reply::Assets(assets), on_reply));
-            }
-            _ => unreachable!("only these need no shard"),
-        }
-    }
-
-    fn on_answer(&mut self, ticket: Ticket, answer: ShardAnswer) {
-        let shards = self.shards.len();
-        let (pending, _) = self.pending.get_mut(&ticket).expect("a read that was submitted");
-        let Pending::Read(pending) = pending else { unreachable!("only reads are answered by shards") };
-        pending.answers.push(answer);
-        if pending.answers.len() < shards {
-            return;
-        }
-        let (pending, on_reply) = self.pending.remove(&ticket).expect("a read that was submitted");
-        let Pending::Read(PendingRead { read, then, answers, after, position }) = pending else {
-            unreachable!("only reads are answered by shards")
-        };
-        let release = match then {
-            AfterRead::Accounts => {
-                Release::Reply(Reply::Accounts { accounts: merge_accounts(&read, answers), position }, on_reply)
-            }
-            AfterRead::List => {
-                Release::Reply(Reply::AccountPage { accounts: merge_list(&read, answers), position }, on_reply)
-            }
-            AfterRead::Statement { from, limit } => match merge_accounts(&read, answers).pop().flatten() {
-                None => Release::Reply(Reply::Statement(None), on_reply),
-                Some(account) => {
-                    let account = Box::new(account);
-                    Release::Job(Job::Statement { account, from, limit, position }, on_reply)
-                }
-            },
-            AfterRead::Stats => Release::Reply(Reply::Stats(Box::new(self.stats(&answers))), on_reply),
-        };
-        self.release(after, release);
-    }
-
-    fn stats(&self, answers: &[ShardAnswer]) -> EngineStats {
-        let counters = self.core.counters();
-        let log = self.writer.as_ref().map(LogWriter::stats).unwrap_or_default();
-        let count = |a: &ShardAnswer| if let ShardAnswer::Count(n) = a { *n as u64 } else { 0 };
-        EngineStats {
-            shards: self.shards.len(),
-            accounts: answers.iter().map(count).sum(),
-            ids: self.core.ids() as u64,
-            sequence: self.core.last_sequence(),
-            frame_decided: self.core.last_round(),
-            frame_durable: self.durable,
-            rounds: counters.rounds,
-            posted: counters.posted,
-            refused: counters.refused,
-            repeats: counters.repeats,
-            votes: counters.votes,
-            votes_maybe: counters.votes_maybe,
-            groups: log.groups,
-            log_bytes: log.disk_bytes,
-            io: self.io.clone(),
-            round_us: [50.0, 99.0, 99.9, 100.0].map(|p| self.round_us.value_at_percentile(p)),
-        }
+        self.appended_sequences.push_back((head.number, head.first_sequence + u64::from(head.count) - 1));
     }
 
     fn answer(&mut self, answer: Answer) {
@@ -370,6 +356,9 @@ impl CoordinatorActor {
         let release = match pending {
             Pending::Post { request, want_postings } if !answer.repeats.is_empty() => {
                 Release::Job(Job::ResolvePost { request, want_postings, reply: answer.reply }, on_reply)
+            }
+            Pending::Change(request) if !answer.repeats.is_empty() => {
+                Release::Job(Job::ResolveChanges { request, reply: answer.reply }, on_reply)
             }
             Pending::Control(request) if !answer.repeats.is_empty() => {
                 let sequence = answer.repeats[0].sequence;
@@ -393,12 +382,18 @@ impl CoordinatorActor {
         match release {
             Release::Reply(reply, on_reply) => on_reply(reply),
             Release::Job(job, on_reply) => self.history.send(job, on_reply),
+            Release::Originals(job) => self.history.send(job, Box::new(|_| {})),
         }
     }
 
     fn on_durable(&mut self, frame: u64) {
         assert!(frame <= self.appended, "nothing is durable that was not appended");
         self.durable = self.durable.max(frame);
+        self.core.on_durable(frame);
+        while let Some(&(_, sequence)) = self.appended_sequences.front().filter(|(number, _)| *number <= frame) {
+            self.durable_sequence = sequence;
+            self.appended_sequences.pop_front();
+        }
         // The writer must not wait for the answers to be put together: its next frame first.
         self.close_rounds();
         while let Some(&(round, at)) = self.closed_at.front().filter(|(round, _)| *round <= self.durable) {
@@ -413,15 +408,22 @@ impl CoordinatorActor {
                 self.let_out(release);
             }
         }
+        self.serve_watchers();
     }
 
     /// Ends the log once nothing is under way.
     fn try_stop(&mut self) {
-        let busy = !self.core.is_idle() || self.under_way() > 0 || !self.gate.is_empty() || !self.pending.is_empty();
-        if self.stops.is_empty() || busy {
+        if self.stops.is_empty() {
+            return;
+        }
+        self.serve_watchers();
+        let asked = !self.pending.is_empty() || !self.held_back.is_empty() || self.reading > 0;
+        if !self.core.is_idle() || self.under_way() > 0 || !self.gate.is_empty() || asked {
             return;
         }
         self.stopped = true;
+        // Nothing may keep the actor from ending with its last handle.
+        self.address = None;
         self.history.stop();
         let sealed = self.writer.take().map_or(Ok(()), LogWriter::shutdown);
         for done in self.stops.drain(..) {
@@ -431,41 +433,12 @@ impl CoordinatorActor {
     }
 }
 
-fn read(read: ShardRead, then: AfterRead) -> Pending {
-    Pending::Read(PendingRead { read: Arc::new(read), then, answers: Vec::new(), after: 0, position: 0 })
-}
-
-fn merge_accounts(read: &ShardRead, answers: Vec<ShardAnswer>) -> Vec<Option<AccountRecord>> {
-    let ShardRead::Accounts(keys) = read else { unreachable!("the answer is to a look-up") };
-    let mut accounts = vec![None; keys.len()];
-    for answer in answers {
-        if let ShardAnswer::Accounts(found) = answer {
-            for (at, account) in found {
-                accounts[at] = Some(account);
-            }
-        }
-    }
-    accounts
-}
-
-fn merge_list(read: &ShardRead, answers: Vec<ShardAnswer>) -> Vec<AccountRecord> {
-    let ShardRead::List { limit, .. } = read else { unreachable!("the answer is to a listing") };
-    let mut accounts: Vec<AccountRecord> = Vec::new();
-    for answer in answers {
-        if let ShardAnswer::List(part) = answer {
-            accounts.extend(part);
-        }
-    }
-    accounts.sort_unstable_by_key(|a| a.opened);
-    accounts.truncate(*limit);
-    accounts
-}
-
 /// The answer to a command that is not let in.
 fn refusal_of(command: &Command, outcome: Outcome) -> Reply {
     let items = match command {
         Command::Post { request, .. } => request.count(),
         Command::Open(request) => request.rows().len(),
+        Command::Change(request) => request.count(),
         Command::Control(_) => 1,
         _ => return Reply::Failed("the server is shutting down; ask again once it is back".into()),
     };
@@ -480,6 +453,8 @@ impl Actor for CoordinatorActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
+        self.address = Some(ctx.address());
+        self.set_alarm(ctx);
         for shard in &self.shards {
             shard.do_send(ToShard::Connect(ctx.address().recipient()));
         }
@@ -489,8 +464,12 @@ impl Actor for CoordinatorActor {
 impl Handler<Submit> for CoordinatorActor {
     type Result = ();
 
-    fn handle(&mut self, Submit { command, on_reply }: Submit, ctx: &mut Context<Self>) {
-        self.submit(command, on_reply);
+    fn handle(&mut self, Submit { origin, command, on_reply }: Submit, ctx: &mut Context<Self>) {
+        if self.stopped {
+            on_reply(refusal_of(&command, Outcome::ShuttingDown));
+            return;
+        }
+        self.take(origin, command, on_reply);
         if !self.closing {
             self.closing = true;
             ctx.notify(Close);
@@ -501,9 +480,22 @@ impl Handler<Submit> for CoordinatorActor {
 impl Handler<Close> for CoordinatorActor {
     type Result = ();
 
-    fn handle(&mut self, _: Close, _: &mut Context<Self>) {
+    fn handle(&mut self, _: Close, ctx: &mut Context<Self>) {
         self.closing = false;
         self.close_rounds();
+        self.set_alarm(ctx);
+        self.try_stop();
+    }
+}
+
+impl Handler<Alarm> for CoordinatorActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Alarm, ctx: &mut Context<Self>) {
+        self.alarm = None;
+        self.serve_watchers();
+        self.close_rounds();
+        self.set_alarm(ctx);
         self.try_stop();
     }
 }
@@ -511,16 +503,18 @@ impl Handler<Close> for CoordinatorActor {
 impl Handler<FromShard> for CoordinatorActor {
     type Result = ();
 
-    fn handle(&mut self, message: FromShard, _: &mut Context<Self>) {
+    fn handle(&mut self, message: FromShard, ctx: &mut Context<Self>) {
         match message {
             FromShard::Ran { round, decisions, results } => self.core.on_ran(round, decisions, results),
             FromShard::Ballot(ballot) => self.core.on_ballot(ballot),
             FromShard::Finished(finished) => self.core.on_finished(finished),
             FromShard::OpeningBallot { shard, votes } => self.core.on_opening_ballot(shard, votes),
+            FromShard::Changed { shard, results } => self.core.on_changed(shard, results),
             FromShard::Answer { ticket, answer } => self.on_answer(ticket, answer),
         }
         self.carry_out();
         self.close_rounds();
+        self.set_alarm(ctx);
         self.try_stop();
     }
 }
@@ -528,8 +522,9 @@ impl Handler<FromShard> for CoordinatorActor {
 impl Handler<Durable> for CoordinatorActor {
     type Result = ();
 
-    fn handle(&mut self, Durable(frame): Durable, _: &mut Context<Self>) {
+    fn handle(&mut self, Durable(frame): Durable, ctx: &mut Context<Self>) {
         self.on_durable(frame);
+        self.set_alarm(ctx);
         self.try_stop();
     }
 }

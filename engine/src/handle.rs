@@ -3,8 +3,12 @@
 //! A reply is handed over only once everything that it reflects is durable.
 
 use florin_core::asset::Asset;
-use florin_core::entry::{AccountRecord, PostReply, StatementPage, StatementToken, TransactionRecord};
-use florin_core::request::{ControlRequest, OpenRequest, PostRequest};
+use florin_core::entry::{
+    AccountRecord, BalanceAt, Moment, Order, PostReply, Span, StatementPage, StatementToken, TransactionPage,
+    TransactionRecord,
+};
+use florin_core::institution::Institution;
+use florin_core::request::{ChangeRequest, ControlRequest, OpenRequest, PostRequest};
 use serde::Serialize;
 
 /// Most account ids in one look-up.
@@ -13,6 +17,10 @@ pub const LOOK_UP_ACCOUNTS_MAX: usize = 8_190;
 pub const LIST_ACCOUNTS_MAX: u32 = 4_000;
 /// Most transaction ids in one look-up.
 pub const LOOK_UP_TRANSACTIONS_MAX: usize = 1_000;
+/// Most transactions on one page of a watch, of a look-up by reference or of what is linked.
+pub const TRANSACTION_PAGE_MAX: u32 = 1_000;
+/// Longest wait of a watch for a new transaction, milliseconds.
+pub const WATCH_WAIT_MS_MAX: u32 = 60_000;
 /// Most entries on one page of a statement.
 pub const STATEMENT_ENTRIES_MAX: u32 = 1_000;
 
@@ -31,6 +39,8 @@ pub enum Command {
     },
     /// Open accounts.
     Open(OpenRequest),
+    /// Change accounts: status, limits, label, attributes.
+    Change(ChangeRequest),
     /// Apply a control record.
     Control(ControlRequest),
     /// Accounts by id, at most [`LOOK_UP_ACCOUNTS_MAX`].
@@ -56,16 +66,67 @@ pub enum Command {
         /// The ids.
         ids: Vec<u128>,
     },
-    /// A page of an account's statement, newest first.
+    /// A page of an account's statement.
     Statement {
         /// The tenant.
         institution: u32,
         /// The account.
         account: u128,
-        /// Where to go on; none = at the newest entry.
+        /// Which entries.
+        span: Span,
+        /// In which order.
+        order: Order,
+        /// Where to go on; none = at the beginning.
         from: Option<StatementToken>,
         /// At most this many entries, up to [`STATEMENT_ENTRIES_MAX`].
         limit: u32,
+    },
+    /// An account's balance at a moment.
+    BalanceAt {
+        /// The tenant.
+        institution: u32,
+        /// The account.
+        account: u128,
+        /// The moment.
+        moment: Moment,
+    },
+    /// Transactions with a business reference, in log order.
+    ByReference {
+        /// The tenant.
+        institution: u32,
+        /// The reference, not 0.
+        reference: u128,
+        /// `seen` of the page before, 0 to begin.
+        after: u64,
+        /// At most this many, up to [`TRANSACTION_PAGE_MAX`].
+        limit: u32,
+    },
+    /// Transactions that name a transaction: its captures, increases, release, expiry, reversals, refunds; in log order.
+    Linked {
+        /// The tenant.
+        institution: u32,
+        /// Id of the transaction that they name.
+        id: u128,
+        /// `seen` of the page before, 0 to begin.
+        after: u64,
+        /// At most this many, up to [`TRANSACTION_PAGE_MAX`].
+        limit: u32,
+    },
+    /// The next transactions of an institution in log order, once there is one.
+    Watch {
+        /// The tenant.
+        institution: u32,
+        /// `seen` of the page before, 0 to begin at the first row.
+        after: u64,
+        /// At most this many, up to [`TRANSACTION_PAGE_MAX`].
+        limit: u32,
+        /// Answer with an empty page if there is none for this long, milliseconds, up to [`WATCH_WAIT_MS_MAX`].
+        wait_ms: u32,
+    },
+    /// The institutions: all of them if the first one asks, else the one that asks.
+    Institutions {
+        /// The tenant.
+        institution: u32,
     },
     /// The registered assets.
     Assets,
@@ -76,7 +137,7 @@ pub enum Command {
 /// The answers.
 #[derive(Debug)]
 pub enum Reply {
-    /// To `Post`, `Open` and `Control`.
+    /// To `Post`, `Open`, `Change` and `Control`.
     Posted(PostReply),
     /// To `LookUpAccounts`, in the order asked.
     Accounts {
@@ -101,6 +162,12 @@ pub enum Reply {
     },
     /// To `Statement`; none = no such account.
     Statement(Option<Box<StatementPage>>),
+    /// To `BalanceAt`; none = no such account.
+    BalanceAt(Option<BalanceAt>),
+    /// To `ByReference`, `Linked` and `Watch`.
+    TransactionPage(TransactionPage),
+    /// To `Institutions`: number and what is known of each.
+    Institutions(Vec<(u32, Institution)>),
     /// To `Assets`.
     Assets(Vec<Asset>),
     /// To `Stats`.
@@ -120,6 +187,8 @@ pub struct EngineStats {
     pub accounts: u64,
     /// Ids in memory.
     pub ids: u64,
+    /// Holds that are open.
+    pub holds: u64,
     /// Last sequence number given out.
     pub sequence: u64,
     /// Last frame decided.
@@ -142,6 +211,14 @@ pub struct EngineStats {
     pub groups: u64,
     /// Bytes written to the log since the start.
     pub log_bytes: u64,
+    /// Segments of the log that are sealed.
+    pub segments_sealed: u64,
+    /// Sealed segments whose index can be used.
+    pub segments_indexed: u64,
+    /// Indexes built since the start.
+    pub indexes_built: u64,
+    /// Time that building them took, pauses included.
+    pub index_build_us: u64,
     /// How the log is written: `direct` or `buffered`.
     pub io: String,
     /// From closing a round to its reply, percentiles 50, 99, 99.9 and the maximum.

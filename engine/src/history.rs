@@ -1,21 +1,62 @@
-//! Reads of history: rows of the log by sequence number, on a thread of their own, up to the durable position.
+//! Reads of history: rows of the log, up to the durable position, on threads of their own.
 //!
-//! What is read here never changes, so nothing here is locked and nobody waits for it but the reader who asked.
+//! What is read here never changes, so nothing waits for it but the reader who asked. Quick questions (originals, repeats,
+//! look-ups by id) have one thread, pages and statements another, so that a long page holds up no posting. A third builds
+//! the indexes of sealed segments (`index`), which make the past as near as the present; every answer is the same with
+//! them, without them, and with some of them.
 
+mod builder;
+mod catalog;
+mod entries;
+mod index;
+mod pages;
+mod rows;
+mod seek;
+mod statement;
+
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crossbeam::channel::{Receiver, Sender, unbounded};
-use florin_core::compare::{resolve_control, resolve_post};
-use florin_core::entry::{AccountRecord, PostReply, StatementEntry, StatementPage, StatementToken, TransactionRecord};
-use florin_core::frame::{Record, RowBytes};
-use florin_core::limits::LOG_ROW_BYTES;
-use florin_core::request::{ControlRequest, PostRequest};
-use florin_wal::{FrameRef, LogReader};
+use florin_core::compare::{resolve_changes, resolve_control, resolve_post};
+use florin_core::entry::{AccountRecord, Moment, Order, PostReply, Span, StatementToken};
+use florin_core::frame::Record;
+use florin_core::request::{ChangeRequest, ControlRequest, PostRequest};
+use florin_wal::LogReader;
 
+use crate::coordinator_actor::Found;
 use crate::handle::{OnReply, Reply};
+pub use builder::IndexStats;
+use builder::{Building, start_building};
+use catalog::Catalog;
+use rows::Rows;
 
-/// What the history thread is asked. Everything that a job reads is durable when it is sent.
+/// What a statement shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Query {
+    /// Which entries.
+    pub span: Span,
+    /// In which order.
+    pub order: Order,
+    /// Where to go on; none = at the beginning.
+    pub from: Option<StatementToken>,
+    /// At most this many entries.
+    pub limit: u32,
+}
+
+/// Which transactions of an institution a page has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wanted {
+    /// All of them.
+    All,
+    /// Those with this business reference.
+    Reference(u128),
+    /// Those that name the transaction with this id.
+    LinkedTo(u128),
+}
+
+/// What history is asked. Everything that a job reads is durable when it is sent.
 pub enum Job {
     /// Put the original results of repeats into an answer.
     ResolvePost {
@@ -25,6 +66,42 @@ pub enum Job {
         want_postings: bool,
         /// The answer without them.
         reply: PostReply,
+    },
+    /// Put the original results of repeats into the answer to account changes.
+    ResolveChanges {
+        /// The request.
+        request: Arc<ChangeRequest>,
+        /// The answer without them.
+        reply: PostReply,
+    },
+    /// What the originals of reversals are.
+    Originals {
+        /// Id and sequence number of each.
+        originals: Vec<(u128, u64)>,
+        /// Whom to tell.
+        then: Box<dyn FnOnce(Found) + Send>,
+    },
+    /// A page of transactions in log order.
+    Page {
+        /// The tenant.
+        institution: u32,
+        /// Which ones.
+        want: Wanted,
+        /// Rows after this one.
+        after: u64,
+        /// At most this many.
+        limit: u32,
+        /// What the answer reflects.
+        position: u64,
+    },
+    /// An account's balance at a moment.
+    BalanceAt {
+        /// The account.
+        account: Box<AccountRecord>,
+        /// The moment.
+        moment: Moment,
+        /// What the answer reflects.
+        position: u64,
     },
     /// The original result of a repeated control record.
     ResolveControl {
@@ -44,37 +121,68 @@ pub enum Job {
     Statement {
         /// The account.
         account: Box<AccountRecord>,
-        /// Where to go on.
-        from: Option<StatementToken>,
-        /// At most this many entries.
-        limit: u32,
+        /// What to show.
+        query: Query,
         /// What the answer reflects.
         position: u64,
     },
 }
 
-/// The history thread.
+/// The threads of history.
 pub struct History {
+    quick: Worker,
+    pages: Worker,
+    building: Building,
+}
+
+/// A thread that answers jobs in the order in which they come.
+struct Worker {
     jobs: Option<Sender<(Job, OnReply)>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl History {
-    /// Starts the thread.
-    pub fn start(reader: LogReader) -> std::io::Result<History> {
-        let (jobs, todo) = unbounded(); // bounded by the permits of the connections
-        let thread = std::thread::Builder::new().name("florin-history".into()).spawn(move || run(reader, todo))?;
-        Ok(History { jobs: Some(jobs), thread: Some(thread) })
+    /// Starts the threads. Without `build_indexes` the indexes that are there are used and none is made.
+    pub fn start(reader: LogReader, data: &Path, build_indexes: bool) -> std::io::Result<History> {
+        let catalog = Arc::new(Catalog::new(data, reader.ledger()));
+        let rows = |name| Worker::start(name, Rows::new(reader.clone(), Arc::clone(&catalog)));
+        let (quick, pages) = (rows("florin-history")?, rows("florin-pages")?);
+        // It walks whole segments: with tables of its own it never makes a reader wait.
+        let building = start_building(reader.apart(), catalog, build_indexes)?;
+        Ok(History { quick, pages, building })
     }
 
     /// Hands a job over.
     pub fn send(&self, job: Job, on_reply: OnReply) {
-        let jobs = self.jobs.as_ref().expect("history is stopped last");
-        jobs.send((job, on_reply)).expect("the history thread ends after the last job");
+        let worker = match &job {
+            Job::Page { .. } | Job::BalanceAt { .. } | Job::Statement { .. } => &self.pages,
+            _ => &self.quick,
+        };
+        let jobs = worker.jobs.as_ref().expect("history is stopped last");
+        jobs.send((job, on_reply)).expect("a history thread ends after its last job");
     }
 
-    /// Answers what was asked and ends the thread.
+    /// How far the indexes are.
+    pub fn stats(&self) -> IndexStats {
+        self.building.stats()
+    }
+
+    /// Answers what was asked and ends the threads. An index that is being built is dropped.
     pub fn stop(&mut self) {
+        self.quick.stop();
+        self.pages.stop();
+        self.building.stop();
+    }
+}
+
+impl Worker {
+    fn start(name: &str, rows: Rows) -> std::io::Result<Worker> {
+        let (jobs, todo) = unbounded(); // bounded by the permits of the connections
+        let thread = std::thread::Builder::new().name(name.into()).spawn(move || run(rows, todo))?;
+        Ok(Worker { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    fn stop(&mut self) {
         drop(self.jobs.take());
         if let Some(thread) = self.thread.take() {
             thread.join().expect("a panic aborts the process");
@@ -82,18 +190,13 @@ impl History {
     }
 }
 
-fn run(reader: LogReader, todo: Receiver<(Job, OnReply)>) {
-    let mut rows = Rows { reader, frame: None };
+fn run(mut rows: Rows, todo: Receiver<(Job, OnReply)>) {
     for (job, on_reply) in todo {
-        on_reply(rows.answer(job).unwrap_or_else(Reply::Failed));
+        match job {
+            Job::Originals { originals, then } => then(rows.originals(originals)),
+            job => on_reply(rows.answer(job).unwrap_or_else(Reply::Failed)),
+        }
     }
-}
-
-/// Rows of the log by sequence number.
-pub struct Rows {
-    reader: LogReader,
-    /// The frame of the last row: the next one is often in it too.
-    frame: Option<FrameRef>,
 }
 
 impl Rows {
@@ -121,126 +224,20 @@ impl Rows {
                 }
                 Ok(Reply::Transactions { transactions, position })
             }
-            Job::Statement { account, from, limit, position } => {
-                let page = self.statement(*account, from, limit, position)?;
+            Job::ResolveChanges { request, reply } => {
+                resolve_changes(&request, reply, |sequence| self.read(sequence)).map(Reply::Posted)
+            }
+            Job::Originals { .. } => unreachable!("originals have an answer of their own"),
+            Job::Page { institution, want, after, limit, position } => {
+                self.page(institution, want, after, limit, position).map(Reply::TransactionPage)
+            }
+            Job::BalanceAt { account, moment, position } => {
+                self.balance_at(&account, moment, position).map(|found| Reply::BalanceAt(Some(found)))
+            }
+            Job::Statement { account, query, position } => {
+                let page = self.statement(*account, query, position)?;
                 Ok(page.map_or(Reply::ForeignToken, |page| Reply::Statement(Some(Box::new(page)))))
             }
         }
     }
-
-    /// The record at a sequence number.
-    fn read(&mut self, sequence: u64) -> Result<Record, String> {
-        let frame = match &self.frame {
-            Some(f) if (f.head.first_sequence..f.head.next_sequence()).contains(&sequence) => *f,
-            _ => {
-                let found = self.reader.frame_of_sequence(sequence).map_err(|e| e.to_string())?;
-                found.ok_or_else(|| format!("row {sequence} is not in the log"))?
-            }
-        };
-        self.frame = Some(frame);
-        let mut bytes = [0; LOG_ROW_BYTES];
-        let index = (sequence - frame.head.first_sequence) as u32;
-        let place =
-            |what: &dyn std::fmt::Display| format!("{} at offset {}: {what}", frame.place.file(), frame.place.offset);
-        self.reader.read_payload(&frame, index * LOG_ROW_BYTES as u32, &mut bytes).map_err(|e| e.to_string())?;
-        let row = RowBytes::new(sequence, frame.head.time_ns, &bytes);
-        let (at, length) = row.extension().map_err(|e| place(&e))?;
-        within(at, length, frame.head.payload_bytes).map_err(|e| place(&e))?;
-        let mut extension = vec![0; length as usize];
-        if length > 0 {
-            self.reader.read_payload(&frame, at, &mut extension).map_err(|e| e.to_string())?;
-        }
-        let (at, length) = match row.kind().map_err(|e| place(&e))? {
-            florin_core::entry::RowKind::Transfer | florin_core::entry::RowKind::Journal => {
-                row.voucher(&extension).map_err(|e| place(&e))?
-            }
-            _ => (0, 0),
-        };
-        within(at, length, frame.head.vouchers_bytes).map_err(|e| place(&e))?;
-        let mut voucher = vec![0; length as usize];
-        if length > 0 {
-            self.reader.read_vouchers(&frame, at, &mut voucher).map_err(|e| e.to_string())?;
-        }
-        row.decode(&extension, &voucher).map_err(|e| place(&e))
-    }
-
-    /// Walks an account's entries back from the newest or from a token; none if the token is not of this account.
-    /// Each entry must lead to the balance before the one after it.
-    fn statement(
-        &mut self,
-        account: AccountRecord,
-        from: Option<StatementToken>,
-        limit: u32,
-        position: u64,
-    ) -> Result<Option<StatementPage>, String> {
-        let newest = StatementToken { sequence: account.last_entry, version: account.version };
-        let mut next = from.unwrap_or(newest);
-        if next.version > account.version || next.sequence > account.last_entry || next.sequence < account.opened {
-            return Ok(None);
-        }
-        let mut entries: Vec<StatementEntry> = Vec::new();
-        let mut last: Option<(u64, TransactionRecord)> = None;
-        while next.version > 0 && entries.len() < limit as usize {
-            let record = match last.take() {
-                Some((sequence, record)) if sequence == next.sequence => record,
-                _ => match self.read(next.sequence)? {
-                    Record::Transaction(transaction) => *transaction,
-                    Record::Open(_) | Record::Control(_) => return Ok(None),
-                },
-            };
-            let Some(entry) = entry_of(&account, next, &record) else { return Ok(None) };
-            let leads_on = entries.last().is_none_or(|after| {
-                let change =
-                    if after.side == account.normal_side { after.amount as i128 } else { -(after.amount as i128) };
-                after.balance.checked_sub(change) == Some(entry.balance)
-            });
-            if !leads_on {
-                let (row, version) = (next.sequence, next.version);
-                return Err(format!("row {row}: version {version} of the account does not lead to the one after it"));
-            }
-            next = StatementToken { sequence: entry.previous, version: entry.version - 1 };
-            entries.push(entry);
-            last = Some((record.result.sequence, record));
-        }
-        let next = (next.version > 0).then_some(next);
-        Ok(Some(StatementPage { account, entries, next, position }))
-    }
-}
-
-/// Bytes that were checked when they were written may have rotted since: an offset is believed only within its area.
-fn within(at: u32, length: u32, area: u32) -> Result<(), &'static str> {
-    match at.checked_add(length) {
-        Some(end) if end <= area => Ok(()),
-        _ => Err("a row points outside its frame"),
-    }
-}
-
-/// The entry of an account with a given version, out of the transaction that made it.
-fn entry_of(account: &AccountRecord, at: StatementToken, record: &TransactionRecord) -> Option<StatementEntry> {
-    if record.institution != account.institution {
-        return None;
-    }
-    let posting = record.postings.iter().find(|p| p.account == account.account && p.result.version == at.version)?;
-    let mut others = record.postings.iter().map(|p| p.account).filter(|&a| a != account.account);
-    let first = others.next().unwrap_or(account.account);
-    let counterparty = if others.all(|a| a == first) { first } else { 0 };
-    Some(StatementEntry {
-        sequence: record.result.sequence,
-        version: posting.result.version,
-        kind: record.kind,
-        id: record.id,
-        side: posting.side,
-        amount: posting.amount,
-        asset: posting.asset,
-        balance: posting.result.balance,
-        counterparty,
-        previous: posting.previous,
-        reference: record.reference,
-        code: record.code,
-        principal: record.principal,
-        booked_at: record.result.booked_at,
-        accounting_date: record.accounting_date,
-        value_date: record.value_date,
-        voucher: record.voucher.clone(),
-    })
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use actix::prelude::*;
-use florin_core::account::{AccountKey, EntryResult};
+use florin_core::account::AccountKey;
 use florin_core::entry::AccountRecord;
-use florin_core::round::{Decision, Round};
-use florin_core::shard::{Ballot, Finished, OpenVote, Opening, Shard};
+use florin_core::round::{Decision, Results, Round};
+use florin_core::shard::{Ballot, ChangeResult, Changes, Finished, OpenVote, Opening, Shard};
 
 /// What the coordinator sends to a shard.
 #[derive(Message)]
@@ -36,6 +36,8 @@ pub enum ToShard {
         /// Booked-at per row.
         times: Arc<Vec<u64>>,
     },
+    /// Change accounts.
+    Change(Arc<Changes>),
     /// A round without work for a shard.
     Pass(u64),
     /// Answer a read.
@@ -84,10 +86,10 @@ pub enum FromShard {
     Ran {
         /// The round.
         round: u64,
-        /// A decision per transaction.
-        decisions: Vec<Decision>,
-        /// A result per posting.
-        results: Vec<EntryResult>,
+        /// A decision per item.
+        decisions: Arc<Vec<Decision>>,
+        /// What the postings did.
+        results: Results,
     },
     /// Votes on a round.
     Ballot(Ballot),
@@ -99,6 +101,13 @@ pub enum FromShard {
         shard: u8,
         /// A vote per row of its own.
         votes: Vec<OpenVote>,
+    },
+    /// Account changes were made.
+    Changed {
+        /// The shard.
+        shard: u8,
+        /// A result per change of its own.
+        results: Vec<ChangeResult>,
     },
     /// Part of the answer to a read.
     Answer {
@@ -166,6 +175,10 @@ impl Handler<ToShard> for ShardActor {
             }
             ToShard::FinishOpening { opening, sequences, times } => {
                 self.shard.finish_opening(&opening, &sequences, &times);
+            }
+            ToShard::Change(changes) => {
+                let results = self.shard.change(&changes);
+                self.send(FromShard::Changed { shard: self.shard.index(), results });
             }
             ToShard::Pass(number) => self.shard.pass(number),
             ToShard::Read { ticket, read } => {

@@ -49,6 +49,8 @@ pub struct EngineOptions {
     pub accept_clock: bool,
     /// Compute the state hash at the start (sorts all accounts).
     pub state_hash: bool,
+    /// Build the indexes that sealed segments lack, in the background. Without it those that are there are used.
+    pub build_indexes: bool,
 }
 
 impl EngineOptions {
@@ -62,6 +64,7 @@ impl EngineOptions {
             round: RoundLimits::default(),
             accept_clock: false,
             state_hash: false,
+            build_indexes: true,
         }
     }
 }
@@ -124,17 +127,17 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Asks. Requests of one caller are sequenced in the order of its calls. Callers bound what they have in flight: the
-    /// engine queues all that it is given.
-    pub fn submit(&self, command: Command, on_reply: OnReply) {
-        self.coordinator.do_send(Submit { command, on_reply });
+    /// Asks. Requests of one origin (a connection, or another caller) are sequenced in the order of its calls. Callers bound
+    /// what they have in flight: the engine queues all that it is given.
+    pub fn submit(&self, origin: u64, command: Command, on_reply: OnReply) {
+        self.coordinator.do_send(Submit { origin, command, on_reply });
     }
 
-    /// Asks and waits for the answer.
+    /// Asks as origin 0 and waits for the answer.
     pub async fn call(&self, command: Command) -> Reply {
         let (tell, told) = oneshot::channel();
         // The caller may have gone meanwhile; then nobody needs the answer.
-        self.submit(command, Box::new(move |reply| drop(tell.send(reply))));
+        self.submit(0, command, Box::new(move |reply| drop(tell.send(reply))));
         told.await.unwrap_or_else(|_| Reply::Failed("the engine has stopped".into()))
     }
 
@@ -214,7 +217,8 @@ pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
         std::process::abort();
     };
     let (writer, reader) = recovered.start(Box::new(on_durable), Box::new(on_failure))?;
-    let history = History::start(reader).map_err(|source| StartError::System { what: "history thread", source })?;
+    let history = History::start(reader, &options.data, options.build_indexes)
+        .map_err(|source| StartError::System { what: "history thread", source })?;
     let shards = ledger.shards.into_iter().map(|shard| place(ShardActor::new(shard), options.placement)).collect();
     let actor = CoordinatorActor::new(ledger.coordinator, shards, writer, history, Clock::start(), io);
     let coordinator = actor.start();

@@ -6,14 +6,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use florin_core::account::{Account, AccountDetails, AccountKey};
-use florin_core::asset::{Asset, ControlRecord};
+use florin_core::asset::Asset;
+use florin_core::control::{Control, ControlRecord};
 use florin_core::coordinator::RoundLimits;
-use florin_core::entry::TransactionRecord;
+use florin_core::entry::{ChangeRecord, PostingRecord, Status, TransactionRecord};
 use florin_core::frame::Record;
+use florin_core::institution::{Institution, Institutions};
+use florin_core::link::{PostingName, expiry};
 use florin_core::outcome::Outcome;
 use florin_core::replay::Ledger;
-use florin_core::request::Side;
-use florin_core::state_hash::{LogPosition, hash_of, state_hash};
+use florin_core::request::{Action, ItemKind, Side};
+use florin_core::state_hash::{LogPosition, State, hash_of, state_hash};
 use florin_wal::{DataLock, Frame, LockError, RecoverError, RecoveryReport};
 
 use crate::start::view;
@@ -91,6 +94,13 @@ pub fn verify(data: &Path, progress: &mut dyn FnMut(u64)) -> Result<VerifyReport
 struct Fold {
     accounts: HashMap<AccountKey, (Account, AccountDetails)>,
     assets: BTreeMap<u32, Asset>,
+    institutions: Registered,
+    /// Open holds by institution and id.
+    holds: HashMap<(u32, u128), OpenHold>,
+    /// What is left of postings of open holds, and what was reversed of postings of originals.
+    named: HashMap<PostingName, i128>,
+    /// Amounts of originals, as their first reversal says them.
+    originals: HashMap<PostingName, i128>,
     /// Debits and credits per asset.
     totals: BTreeMap<u32, (u128, u128)>,
     position: LogPosition,
@@ -123,11 +133,24 @@ impl Fold {
             }
             Record::Control(control) => {
                 if control.result.outcome == Outcome::Posted {
-                    let record = ControlRecord::parse(&control.record).and_then(|r| r.asset());
-                    let asset = record.map_err(|_| format!("row {}: unreadable record", control.result.sequence))?;
-                    self.assets.insert(asset.number, asset);
+                    let said = ControlRecord::parse(&control.record).and_then(|r| r.read());
+                    match said.map_err(|_| format!("row {}: unreadable record", control.result.sequence))? {
+                        Control::Asset(asset) => drop(self.assets.insert(asset.number, asset)),
+                        Control::Institution { number, name } => {
+                            self.institutions.0.entry(number).or_insert(Institution { name, open_day: 0 });
+                        }
+                        Control::OpenDay(day) => {
+                            self.institutions.0.entry(control.institution).or_default().open_day = day;
+                        }
+                    }
                 }
                 (control.result.sequence, control.result.booked_at)
+            }
+            Record::Change(change) => {
+                if change.result.outcome == Outcome::Posted {
+                    self.change(&change)?;
+                }
+                (change.result.sequence, change.result.booked_at)
             }
         };
         if sequence != self.position.last_sequence + 1 || booked_at <= self.position.last_booked_at {
@@ -138,38 +161,125 @@ impl Fold {
     }
 
     fn transaction(&mut self, transaction: &TransactionRecord) -> Result<(), String> {
-        let sequence = transaction.result.sequence;
+        let (sequence, institution) = (transaction.result.sequence, transaction.institution);
+        let kind = transaction.kind.item().ok_or("a row without a kind of item")?;
+        if kind == ItemKind::Hold {
+            let expires_at = expiry(transaction.result.booked_at, transaction.timeout);
+            let postings = transaction.postings.len() as u8;
+            self.holds.insert((institution, transaction.id), OpenHold { sequence, expires_at, postings });
+        }
         let mut nets = BTreeMap::<u32, i128>::new();
         for posting in &transaction.postings {
-            let key = AccountKey { institution: transaction.institution, account: posting.account };
-            let wrong = |what: String| Err(format!("row {sequence}, account {:#x}: {what}", posting.account));
-            let Some((account, _)) = self.accounts.get_mut(&key) else {
-                return wrong("it was never opened".into());
+            let posted = match kind {
+                ItemKind::Post | ItemKind::Capture | ItemKind::Reverse => posting.amount,
+                ItemKind::Hold | ItemKind::Increase | ItemKind::Release | ItemKind::Expiry => 0,
             };
-            let signed = posting.amount as i128;
+            self.entry(transaction, posting, kind, posted)?;
+            let signed = posted as i128;
             *nets.entry(posting.asset).or_default() += if posting.side == Side::Debit { signed } else { -signed };
-            let change = if posting.side == account.normal_side { signed } else { -signed };
-            if posting.result.version != account.version + 1 {
-                return wrong(format!("version {} follows version {}", posting.result.version, account.version));
-            }
-            if posting.result.balance != account.posted + change {
-                let (before, after) = (account.posted, posting.result.balance);
-                return wrong(format!("a change of {change} takes balance {before} to {after}"));
-            }
-            if posting.previous != account.last_entry {
-                return wrong(format!("previous entry {} but the last was {}", posting.previous, account.last_entry));
-            }
-            (account.version, account.posted) = (posting.result.version, posting.result.balance);
-            account.last_entry = sequence;
             let total = self.totals.entry(posting.asset).or_default();
             let side = if posting.side == Side::Debit { &mut total.0 } else { &mut total.1 };
-            *side = side.checked_add(posting.amount).ok_or("the turnover of an asset is above 2^128 - 1")?;
+            *side = side.checked_add(posted).ok_or("the turnover of an asset is above 2^128 - 1")?;
             self.entries += 1;
+        }
+        let closes =
+            matches!(kind, ItemKind::Release | ItemKind::Expiry) || transaction.is_final && kind == ItemKind::Capture;
+        if closes {
+            let hold = self.holds.remove(&(institution, transaction.link));
+            let hold = hold.filter(|hold| hold.sequence == transaction.link_sequence);
+            let hold = hold.ok_or_else(|| format!("row {sequence}: it closes a hold that is not open"))?;
+            let name = |index: u8| PostingName { target: hold.sequence, index };
+            let left: i128 = (0..hold.postings).filter_map(|index| self.named.remove(&name(index))).sum();
+            if left != 0 {
+                return Err(format!("row {sequence}: it closes its hold, but leaves {left} held"));
+            }
         }
         match nets.iter().find(|(_, net)| **net != 0) {
             Some((asset, net)) => Err(format!("row {sequence}: debits less credits of asset {asset} are {net}")),
             None => Ok(()),
         }
+    }
+
+    /// One entry: what it posts, what it does to what is held, and what it leaves.
+    fn entry(
+        &mut self,
+        transaction: &TransactionRecord,
+        posting: &PostingRecord,
+        kind: ItemKind,
+        posted: u128,
+    ) -> Result<(), String> {
+        let sequence = transaction.result.sequence;
+        let key = AccountKey { institution: transaction.institution, account: posting.account };
+        let wrong = |what: String| Err(format!("row {sequence}, account {:#x}: {what}", posting.account));
+        let Some((account, _)) = self.accounts.get_mut(&key) else {
+            return wrong("it was never opened".into());
+        };
+        let change = if posting.side == account.normal_side { posted as i128 } else { -(posted as i128) };
+        if posting.result.version != account.version + 1 {
+            return wrong(format!("version {} follows version {}", posting.result.version, account.version));
+        }
+        if posting.result.balance != account.posted + change {
+            let (before, after) = (account.posted, posting.result.balance);
+            return wrong(format!("a change of {change} takes balance {before} to {after}"));
+        }
+        if posting.previous != account.last_entry {
+            return wrong(format!("previous entry {} but the last was {}", posting.previous, account.last_entry));
+        }
+        (account.version, account.posted) = (posting.result.version, posting.result.balance);
+        account.last_entry = sequence;
+        let reserved = match kind {
+            ItemKind::Post => return Ok(()),
+            ItemKind::Reverse => 0,
+            ItemKind::Hold | ItemKind::Increase => posting.amount as i128,
+            _ => -(posted as i128 + posting.held.freed as i128),
+        };
+        let held = if posting.side == account.normal_side { &mut account.incoming } else { &mut account.held };
+        *held += reserved;
+        if *held != posting.held.held || *held < 0 {
+            let recorded = posting.held.held;
+            return wrong(format!("{recorded} is recorded as held, but the rows before it give {held}"));
+        }
+        let target = if kind == ItemKind::Hold { sequence } else { transaction.link_sequence };
+        let now = self.named.entry(PostingName { target, index: posting.index }).or_default();
+        *now += if kind == ItemKind::Reverse { posted as i128 } else { reserved };
+        if kind == ItemKind::Reverse {
+            // What was reversed and what is left make up the original, whichever reversal says it.
+            let original = *now + posting.held.left as i128;
+            let known = *self.originals.entry(PostingName { target, index: posting.index }).or_insert(original);
+            if known != original {
+                return wrong(format!("an original of {original} is recorded, where {known} was before"));
+            }
+        } else if *now != posting.held.left as i128 {
+            return wrong(format!("{} is recorded as left, but the rows before it give {now}", posting.held.left));
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, change: &ChangeRecord) -> Result<(), String> {
+        let (sequence, row) = (change.result.sequence, &change.row);
+        let key = AccountKey { institution: change.institution, account: row.account.get() };
+        let Some((account, details)) = self.accounts.get_mut(&key) else {
+            return Err(format!("row {sequence}, account {:#x}: it was never opened", key.account));
+        };
+        if change.entry.version != account.version + 1 || change.previous != account.last_entry {
+            return Err(format!("row {sequence}, account {:#x}: the change is not its next entry", key.account));
+        }
+        account.version += 1;
+        account.last_entry = sequence;
+        match row.action() {
+            Action::Status => account.status = Status::from_byte(row.status).ok_or("a status that is not known")?,
+            Action::Close => account.status = Status::Closed,
+            Action::Reopen => account.status = Status::Open,
+            Action::Label => details.label = String::from_utf8_lossy(&change.data).into(),
+            Action::Attributes => details.attributes = change.data.clone(),
+            Action::Limits => {
+                let floor = row.new_floor().unwrap_or(account.limits.floor());
+                let ceiling = row.new_ceiling().unwrap_or(account.limits.ceiling());
+                account.limits = florin_core::account::Limits::new(floor, ceiling);
+                details.alarm = row.new_alarm().unwrap_or(details.alarm);
+            }
+        }
+        Ok(())
     }
 
     fn end(&mut self, frame: u64) {
@@ -189,7 +299,29 @@ impl Fold {
     }
 
     fn hash(&self) -> [u8; 32] {
-        let accounts = self.accounts.values().map(|(account, details)| (account, details)).collect();
-        hash_of(self.position, self.assets.values(), accounts)
+        hash_of(State {
+            position: self.position,
+            assets: self.assets.values().collect(),
+            institutions: self.institutions.0.iter().map(|(number, institution)| (*number, institution)).collect(),
+            holds: self.holds.iter().map(|((i, id), hold)| (hold.sequence, *i, *id, hold.expires_at)).collect(),
+            named: self.named.iter().map(|(name, now)| (*name, *now)).collect(),
+            accounts: self.accounts.values().map(|(account, details)| (account, details)).collect(),
+        })
+    }
+}
+
+/// A hold that is open.
+struct OpenHold {
+    sequence: u64,
+    expires_at: u64,
+    postings: u8,
+}
+
+/// The institutions, of which the first exists from the start.
+struct Registered(BTreeMap<u32, Institution>);
+
+impl Default for Registered {
+    fn default() -> Registered {
+        Registered(Institutions::default().iter().map(|(number, i)| (number, i.clone())).collect())
     }
 }

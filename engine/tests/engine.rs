@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use florin_core::asset::{Asset, ControlRecord};
-use florin_core::entry::{PostReply, StatementPage};
+use florin_core::asset::Asset;
+use florin_core::control::ControlRecord;
+use florin_core::entry::{Order, PostReply, Span, StatementPage};
 use florin_core::outcome::Outcome;
 use florin_core::request::*;
 use florin_engine::{Command, Engine, EngineOptions, Placement, Reply, Started, abort_on_panic, start, verify};
@@ -79,7 +80,11 @@ fn transfer(id: u128, debit: u128, credit: u128, amount: u128) -> TransferRow {
         flags: 0.into(),
         value_date: 20_000.into(),
         voucher_length: 5.into(),
-        reserved: [0; 36],
+        kind: 0,
+        reserved_a: [0; 3],
+        timeout: 0.into(),
+        link: 0.into(),
+        reserved: [0; 12],
     }
 }
 
@@ -96,7 +101,14 @@ async fn post(engine: &Engine, rows: &[TransferRow]) -> PostReply {
 }
 
 async fn statement(engine: &Engine, account: u128, limit: u32) -> StatementPage {
-    let command = Command::Statement { institution: INSTITUTION, account, from: None, limit };
+    let command = Command::Statement {
+        institution: INSTITUTION,
+        account,
+        span: Span::All,
+        order: Order::Newest,
+        from: None,
+        limit,
+    };
     match engine.call(command).await {
         Reply::Statement(Some(page)) => *page,
         other => panic!("expected a statement, got {other:?}"),
@@ -244,6 +256,8 @@ fn twins_in_one_opening_request_are_judged_in_order_and_the_id_comes_before_the_
         assert_eq!((result.outcome, result.detail), (differs, Field::Asset as u16), "asset 5 is not registered");
         let foreign = Command::Statement {
             institution: INSTITUTION,
+            span: Span::All,
+            order: Order::Newest,
             account: 10,
             from: Some(florin_core::entry::StatementToken { sequence: 1, version: 9 }),
             limit: 5,
@@ -265,14 +279,20 @@ fn a_transfer_sent_again_as_a_journal_is_a_repeat() {
         open(&engine, &[(10, None), (11, Some(0))]).await;
         let row = transfer(100, 10, 11, 5);
         let first = post(&engine, &[row]).await.items().next().expect("one result");
-        let mut journal = JournalRow::new_zeroed();
+        let mut journal = ItemRow::new_zeroed();
         (journal.id, journal.reference, journal.code) = (row.id, row.reference, row.code);
         (journal.value_date, journal.voucher_length, journal.posting_count) = (row.value_date, 5.into(), 2.into());
-        let posting =
-            |account, side| PostingRow { account, amount: row.amount, asset: row.asset, side, reserved: [0; 11] };
+        let posting = |account, side| PostingRow {
+            account,
+            amount: row.amount,
+            asset: row.asset,
+            side,
+            index: 0,
+            reserved: [0; 10],
+        };
         let postings = [posting(row.debit, 0), posting(row.credit, 1)];
         let payload = [journal.as_bytes(), postings.as_bytes(), b"paper"].concat();
-        let request = PostRequest::parse(INSTITUTION, 0, PostForm::Journals, 1, payload.into()).expect("rows");
+        let request = PostRequest::parse(INSTITUTION, 0, PostForm::Items, 1, payload.into()).expect("rows");
         let again = posted(engine.call(Command::Post { request, want_postings: false }).await);
         assert_eq!(again.items().next(), Some(ItemResult { repeat: true, ..first }));
         engine.stop().await.expect("a clean stop");

@@ -17,7 +17,7 @@ struct Nothing {
 }
 
 impl Submit for Nothing {
-    fn submit(&self, command: Command, on_reply: OnReply) {
+    fn submit(&self, _: u64, command: Command, on_reply: OnReply) {
         let Command::Post { request, .. } = command else { return };
         let count = request.count() as u32;
         let sequence = self.next.replace(self.next.get() + u64::from(count));

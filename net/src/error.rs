@@ -49,6 +49,8 @@ pub enum ErrorCode {
     ReplyTooLarge = 101,
     /// The paging token of a statement is not of the account.
     ForeignToken = 102,
+    /// As many watches wait as may, on the connection or on the server. Only this request failed.
+    TooManyWatches = 103,
 }
 
 /// All error codes with their published names.
@@ -73,6 +75,7 @@ pub const ERROR_CODES: &[(ErrorCode, &str)] = &[
     (ErrorCode::HistoryUnreadable, "history_unreadable"),
     (ErrorCode::ReplyTooLarge, "reply_too_large"),
     (ErrorCode::ForeignToken, "foreign_token"),
+    (ErrorCode::TooManyWatches, "too_many_watches"),
 ];
 
 impl ErrorCode {

@@ -19,10 +19,10 @@ pub enum Operation {
     Ping = 2,
     /// Open accounts.
     OpenAccounts = 3,
-    /// Post transfers.
+    /// Post or hold transfers.
     PostTransfers = 4,
-    /// Post journals.
-    PostJournals = 5,
+    /// Post items of any kind.
+    PostItems = 5,
     /// Apply a control record.
     Control = 6,
     /// Accounts by id.
@@ -37,15 +37,27 @@ pub enum Operation {
     Assets = 11,
     /// Figures about the engine.
     Stats = 12,
+    /// Change accounts: status, limits, label, attributes.
+    ChangeAccounts = 13,
+    /// An account's balance at a moment.
+    BalanceAt = 14,
+    /// Transactions with a business reference.
+    ByReference = 15,
+    /// Transactions that name a transaction.
+    Linked = 16,
+    /// The next transactions, once there is one.
+    Watch = 17,
+    /// The institutions.
+    Institutions = 18,
 }
 
 /// All operations with their names, in the order of their numbers.
-pub const OPERATIONS: [(Operation, &str); 12] = [
+pub const OPERATIONS: [(Operation, &str); 18] = [
     (Operation::Hello, "hello"),
     (Operation::Ping, "ping"),
     (Operation::OpenAccounts, "open_accounts"),
     (Operation::PostTransfers, "post_transfers"),
-    (Operation::PostJournals, "post_journals"),
+    (Operation::PostItems, "post_items"),
     (Operation::Control, "control"),
     (Operation::LookUpAccounts, "look_up_accounts"),
     (Operation::ListAccounts, "list_accounts"),
@@ -53,6 +65,12 @@ pub const OPERATIONS: [(Operation, &str); 12] = [
     (Operation::Statement, "statement"),
     (Operation::Assets, "assets"),
     (Operation::Stats, "stats"),
+    (Operation::ChangeAccounts, "change_accounts"),
+    (Operation::BalanceAt, "balance_at"),
+    (Operation::ByReference, "by_reference"),
+    (Operation::Linked, "linked"),
+    (Operation::Watch, "watch"),
+    (Operation::Institutions, "institutions"),
 ];
 
 impl Operation {
@@ -70,7 +88,11 @@ impl Operation {
     pub fn changes(self) -> bool {
         matches!(
             self,
-            Operation::OpenAccounts | Operation::PostTransfers | Operation::PostJournals | Operation::Control
+            Operation::OpenAccounts
+                | Operation::PostTransfers
+                | Operation::PostItems
+                | Operation::Control
+                | Operation::ChangeAccounts
         )
     }
 }

@@ -14,7 +14,9 @@ pub mod header;
 pub mod limits;
 pub mod server;
 
-pub use client::{Client, ClientError, ClientOptions, NewAccount, Transaction};
+pub use client::{
+    AccountChange, Client, ClientError, ClientOptions, NewAccount, Posted, StatementPages, Transaction, Watch,
+};
 pub use error::{ErrorCode, ProtocolError};
 pub use header::{Header, Operation};
 pub use server::{Listen, ServeError, Server, ServerOptions, Submit, serve};

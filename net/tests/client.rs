@@ -1,23 +1,23 @@
-//! The client: against a server with a scripted engine, and against a listener that the test plays itself.
+//! The client's connection: shared, lost, made again; against a scripted engine and a listener that the test plays
+//! itself.
 
 mod common;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use common::{Random, Script, all_posted, local, options, server};
-use florin_core::asset::Asset;
-use florin_core::entry::{PostReply, StatementToken};
-use florin_core::outcome::Outcome;
-use florin_core::request::{PostForm, PostRequest, PostingResult, Side};
-use florin_engine::{Command, EngineStats, Reply};
+use florin_core::entry::{PostReply, Status, TransactionPage};
+use florin_core::request::{PostForm, PostRequest};
+use florin_engine::{Command, Reply};
 use florin_net::codec::hello::HelloReply;
 use florin_net::codec::replies::{self, Asked};
 use florin_net::header::{Header, Operation};
-use florin_net::limits::{HEADER_BYTES, OPENINGS_MAX};
+use florin_net::limits::HEADER_BYTES;
 use florin_net::{
-    Client, ClientError, ClientOptions, ErrorCode, NewAccount, ProtocolError, ServerOptions, Transaction, codec, frame,
+    AccountChange, Client, ClientError, ClientOptions, ErrorCode, ProtocolError, ServerOptions, Transaction, codec,
+    frame,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -34,183 +34,6 @@ fn a_client_can_be_shared_between_threads() {
 }
 
 #[test]
-fn every_call_reaches_the_engine_as_it_was_meant_and_its_reply_comes_back() {
-    let mut random = Random(1);
-    let (account, transaction, page) = (random.account(), random.transaction(5, 10), random.page(3, 20));
-    let asset = Asset { number: 1, code: "CZK".into(), scale: 2 };
-    let (account2, transaction2, page2, asset2) = (account.clone(), transaction.clone(), page.clone(), asset.clone());
-    let seen: Rc<RefCell<Vec<String>>> = Rc::default();
-    let log = seen.clone();
-    local(async {
-        let script = Script::new(move |command, on_reply| {
-            let mut posted = all_posted(&command, 9);
-            let (said, reply) = match command {
-                Command::Post { request, want_postings } => {
-                    let first = request.transaction(0);
-                    if want_postings {
-                        posted.postings = vec![PostingResult { version: 3, balance: -7 }; 2 * request.count()];
-                    }
-                    let said = format!(
-                        "{:?} {} {} {} {} {} {:?} {:?}",
-                        request.form(),
-                        request.institution,
-                        first.id,
-                        first.reference,
-                        first.code,
-                        first.value_date,
-                        first.voucher,
-                        first.postings.iter().collect::<Vec<_>>(),
-                    );
-                    (said, Reply::Posted(posted))
-                }
-                Command::Open(request) => {
-                    let row = request.rows()[0];
-                    row.check_shape().unwrap();
-                    let said = format!("open {} {} {:?} {:?}", row.account, row.label(), row.floor(), row.ceiling());
-                    (said, Reply::Posted(posted))
-                }
-                Command::Control(request) => (format!("{} {:?}", request.id, request.record), Reply::Posted(posted)),
-                Command::LookUpAccounts { institution, ids } => (
-                    format!("{institution} accounts {ids:?}"),
-                    Reply::Accounts { accounts: vec![None, Some(account2.clone())], position: 4 },
-                ),
-                Command::ListAccounts { institution, after, limit } => (
-                    format!("{institution} list {after} {limit}"),
-                    Reply::AccountPage { accounts: vec![account2.clone()], position: 4 },
-                ),
-                Command::LookUpTransactions { institution, ids } => (
-                    format!("{institution} transactions {ids:?}"),
-                    Reply::Transactions { transactions: vec![Some(transaction2.clone()), None], position: 4 },
-                ),
-                Command::Statement { institution, account, from, limit } => {
-                    let page = (account == 5).then(|| Box::new(page2.clone()));
-                    (format!("{institution} statement {account} {from:?} {limit}"), Reply::Statement(page))
-                }
-                Command::Assets => ("assets".into(), Reply::Assets(vec![asset2.clone()])),
-                Command::Stats => {
-                    ("stats".into(), Reply::Stats(Box::new(EngineStats { accounts: 12, ..EngineStats::default() })))
-                }
-            };
-            log.borrow_mut().push(said);
-            on_reply(reply);
-        });
-        let server = server(script, options()).await;
-        let client = connect(&server).await;
-        assert_eq!(client.server().openings_max as usize, OPENINGS_MAX);
-        client.ping().await.unwrap();
-        let said = || seen.borrow_mut().pop().unwrap();
-
-        let transfer = Transaction::transfer(7, 1, 2, 3, 40).with_reference(8).with_code(9).with_voucher("{}");
-        let reply = client.post(&[transfer.clone(), transfer], true).await.unwrap();
-        assert_eq!((reply.count(), reply.postings.len(), reply.postings[3].balance), (2, 4, -7));
-        assert!(said().starts_with("Transfers 1 7 8 9 0 [123, 125] [Posting { account: 1, amount: 40, asset: 3, side: Debit }, Posting { account: 2,"));
-
-        let journal = Transaction::journal(7)
-            .with_posting(Side::Credit, 1, 3, 40)
-            .with_posting(Side::Debit, 2, 3, 40)
-            .with_value_date(20_000);
-        let reply = client.post(&[journal], false).await.unwrap();
-        assert_eq!((reply.count(), reply.postings.len()), (1, 0));
-        assert!(
-            said().starts_with("Journals 1 7 0 0 20000 [] [Posting { account: 1, amount: 40, asset: 3, side: Credit }")
-        );
-
-        let account_6 = NewAccount { label: "účet".into(), ceiling: Some(5), ..NewAccount::new(6, 1, Side::Credit) };
-        assert!(client.open_accounts(&[account_6]).await.unwrap().all_posted());
-        assert_eq!(said(), "open 6 účet Some(0) Some(5)");
-
-        assert_eq!(client.register_asset(77, &asset).await.unwrap().outcome, Outcome::Posted);
-        assert_eq!(said(), r#"77 b"{\"code\":\"CZK\",\"number\":\"1\",\"record\":\"asset\",\"scale\":\"2\"}""#);
-
-        assert_eq!(client.accounts(&[3, 4]).await.unwrap(), [None, Some(account.clone())]);
-        assert_eq!(said(), "1 accounts [3, 4]");
-        assert_eq!(client.list_accounts(11, 4_000).await.unwrap(), [account]);
-        assert_eq!(said(), "1 list 11 4000");
-        assert_eq!(client.transactions(&[3, 4]).await.unwrap(), [Some(transaction), None]);
-        assert_eq!(said(), "1 transactions [3, 4]");
-        let from = Some(StatementToken { sequence: 8, version: 2 });
-        assert_eq!(client.statement(5, from, 1_000).await.unwrap(), Some(page));
-        assert_eq!(said(), "1 statement 5 Some(StatementToken { sequence: 8, version: 2 }) 1000");
-        assert_eq!(client.statement(6, None, 1).await.unwrap(), None);
-        assert_eq!(said(), "1 statement 6 None 1");
-        assert_eq!(client.assets().await.unwrap(), [asset]);
-        assert_eq!(client.stats().await.unwrap()["accounts"], 12);
-    });
-}
-
-#[test]
-fn what_does_not_fit_a_request_is_not_sent() {
-    local(async {
-        let server = server(Script::new(|command, _| panic!("nothing is sent: {command:?}")), options()).await;
-        let client = connect(&server).await;
-        let transfer = Transaction::transfer(1, 1, 2, 1, 1);
-        let account = NewAccount::new(1, 1, Side::Debit);
-        let long = NewAccount { label: "x".repeat(65), ..account.clone() };
-        let vouchers = vec![transfer.clone().with_voucher(vec![0; 4096]); 250];
-        let errors = [
-            client.post(&[], false).await.unwrap_err(),
-            client.post(&vec![transfer.clone(); 8_191], false).await.unwrap_err(),
-            client.post(&vouchers, false).await.unwrap_err(),
-            client.post(&[transfer.with_voucher(vec![0; 65_536])], false).await.unwrap_err(),
-            client.open_accounts(&vec![account; OPENINGS_MAX + 1]).await.unwrap_err(),
-            client.open_accounts(&[long]).await.unwrap_err(),
-            client.accounts(&vec![1; 8_191]).await.unwrap_err(),
-            client.transactions(&[1; 1_001]).await.unwrap_err(),
-            client.list_accounts(0, 4_001).await.unwrap_err(),
-            client.statement(1, None, 0).await.unwrap_err(),
-            client.control(1, &[b' '; 16 * 1024 + 1]).await.unwrap_err(),
-        ];
-        for error in errors {
-            assert!(matches!(error, ClientError::TooLarge { .. }), "{error:?}");
-        }
-    });
-}
-
-#[test]
-fn many_transactions_come_in_several_replies_and_look_like_one() {
-    let mut random = Random(2);
-    let all: Vec<_> = (0..1_000).map(|_| Some(random.transaction(254, 4_096))).collect();
-    let (known, calls) = (all.clone(), Rc::new(Cell::new(0)));
-    let counter = calls.clone();
-    local(async {
-        let server = server(
-            Script::new(move |command, on_reply| {
-                let Command::LookUpTransactions { ids, .. } = command else { panic!("only look-ups") };
-                counter.set(counter.get() + 1);
-                let transactions = ids.iter().map(|&id| known[id as usize - 1].clone()).collect();
-                on_reply(Reply::Transactions { transactions, position: 1 });
-            }),
-            options(),
-        )
-        .await;
-        let client = connect(&server).await;
-        let ids: Vec<u128> = (1..=1_000).collect();
-        assert!(client.transactions(&ids).await.unwrap() == all);
-        assert!(calls.get() > 1, "one reply cannot hold them all");
-    });
-}
-
-#[test]
-fn the_largest_statement_and_the_largest_list_fit_one_reply() {
-    let page = Random(3).page(1_000, 4_096);
-    let account = Random(4).account();
-    let (page2, account2) = (page.clone(), account.clone());
-    local(async {
-        let server = server(
-            Script::new(move |command, on_reply| match command {
-                Command::Statement { .. } => on_reply(Reply::Statement(Some(Box::new(page2.clone())))),
-                _ => on_reply(Reply::Accounts { accounts: vec![Some(account2.clone()); 8_190], position: 1 }),
-            }),
-            options(),
-        )
-        .await;
-        let client = connect(&server).await;
-        assert!(client.statement(1, None, 1_000).await.unwrap() == Some(page));
-        assert!(client.accounts(&[1; 8_190]).await.unwrap() == vec![Some(account); 8_190]);
-    });
-}
-
-#[test]
 fn callers_that_share_a_connection_all_get_their_own_answers() {
     local(async {
         // Answers come in another order than the questions.
@@ -219,7 +42,7 @@ fn callers_that_share_a_connection_all_get_their_own_answers() {
         let server = server(
             Script::new(move |command, on_reply| {
                 let Command::Post { ref request, .. } = command else { panic!("only posts") };
-                let reply = all_posted(&command, request.transaction(0).id as u64);
+                let reply = all_posted(&command, request.id(0) as u64);
                 let mut held = held.borrow_mut();
                 held.push((reply, on_reply));
                 while held.len() > 20 {
@@ -227,7 +50,7 @@ fn callers_that_share_a_connection_all_get_their_own_answers() {
                     let (reply, on_reply) = held.swap_remove(index);
                     on_reply(Reply::Posted(reply));
                 }
-                if request.transaction(0).id > 2_900 {
+                if request.id(0) > 2_900 {
                     held.drain(..).for_each(|(reply, on_reply)| on_reply(Reply::Posted(reply)));
                 }
             }),
@@ -312,9 +135,15 @@ impl Peer {
             }
             _ => Reply::Assets(vec![]),
         };
+        self.answer_with(bytes, &reply).await;
+    }
+
+    async fn answer_with(&mut self, bytes: &[u8], reply: &Reply) {
+        let header = Header::decode(bytes.first_chunk().unwrap()).unwrap();
+        let operation = Operation::from_byte(header.operation).unwrap();
         let mut out = Vec::new();
         let asked = Asked { operation, flags: header.flags, institution: 1, request: header.request };
-        replies::append(&mut out, &asked, &reply);
+        replies::append(&mut out, &asked, reply);
         self.stream.write_all(&out).await.unwrap();
     }
 
@@ -364,6 +193,61 @@ fn a_lost_connection_is_made_again_and_the_same_bytes_are_sent_in_the_same_order
         }
         for call in calls {
             assert!(call.await.unwrap().unwrap().all_posted());
+        }
+    });
+}
+
+#[test]
+fn a_watch_goes_on_over_a_new_connection_from_where_it_was() {
+    local(async {
+        let by_hand = ByHand::new().await;
+        let addr = by_hand.addr();
+        let (client, first) = tokio::join!(Client::connect(&addr, ClientOptions::default()), by_hand.accept());
+        let (client, mut first) = (client.unwrap(), first);
+        let all = Random(9).transaction_page(6, 4, 10);
+        let seen: Vec<_> = all.transactions.iter().map(|t| t.result.sequence).collect();
+        let mut watch = client.watch(seen[0] - 1).with_limit(3);
+        let reader = tokio::spawn(async move {
+            let pages = [watch.next_page().await.unwrap(), watch.next_page().await.unwrap()];
+            (pages, watch.seen())
+        });
+        // Lost while it waits: the same question again. Then an empty page: asked again from its end.
+        let asked = first.bytes().await.unwrap();
+        drop(first);
+        let mut second = by_hand.accept().await;
+        assert_eq!(second.bytes().await.unwrap(), asked);
+        let page = |transactions: &[_], seen| {
+            let transactions = transactions.to_vec();
+            Reply::TransactionPage(TransactionPage { transactions, seen, more: false, position: all.position })
+        };
+        let after = |bytes: &[u8]| u64::from_le_bytes(bytes[HEADER_BYTES..HEADER_BYTES + 8].try_into().unwrap());
+        assert_eq!(after(&asked), seen[0] - 1);
+        second.answer_with(&asked, &page(&all.transactions[..3], seen[2])).await;
+        let asked = second.bytes().await.unwrap();
+        assert_eq!(after(&asked), seen[2]);
+        second.answer_with(&asked, &page(&[], seen[3] - 1)).await;
+        let asked = second.bytes().await.unwrap();
+        assert_eq!(after(&asked), seen[3] - 1);
+        second.answer_with(&asked, &page(&all.transactions[3..], all.seen)).await;
+        let ([one, two], end) = reader.await.unwrap();
+        assert_eq!([one.transactions, two.transactions].concat(), all.transactions);
+        assert_eq!(end, all.seen);
+    });
+}
+
+#[test]
+fn a_page_that_goes_backwards_is_not_believed_and_the_position_stays() {
+    local(async {
+        let page = Random(10).transaction_page(3, 4, 10);
+        let first = page.transactions[0].result.sequence;
+        let backwards = TransactionPage { seen: first - 2, more: false, transactions: vec![], ..page.clone() };
+        for (after, page) in [(first, page.clone()), (first - 1, backwards)] {
+            let script = Script::new(move |_, on_reply| on_reply(Reply::TransactionPage(page.clone())));
+            let server = server(script, options()).await;
+            let client = connect(&server).await;
+            let mut watch = client.watch(after);
+            assert!(matches!(watch.next_page().await, Err(ClientError::Protocol(_))));
+            assert_eq!(watch.seen(), after);
         }
     });
 }
@@ -443,9 +327,14 @@ fn without_reconnecting_a_lost_connection_leaves_changes_unknown() {
         let client = client.unwrap();
         let reader = client.clone();
         let (change, read) = (post(&client, 1), tokio::spawn(async move { reader.assets().await }));
-        peer.bytes().await.unwrap();
-        peer.bytes().await.unwrap();
+        let freezer = client.clone();
+        let freeze = AccountChange::freeze(9, 1, Status::Frozen, "why");
+        let freeze = tokio::spawn(async move { freezer.change_accounts(&[freeze]).await });
+        for _ in 0..3 {
+            peer.bytes().await.unwrap();
+        }
         drop(peer);
+        assert_eq!(freeze.await.unwrap().unwrap_err(), ClientError::Unknown);
         assert_eq!(change.await.unwrap().unwrap_err(), ClientError::Unknown);
         assert!(matches!(read.await.unwrap().unwrap_err(), ClientError::Connect { .. }));
         // The client has ended; further calls say so at once.

@@ -4,13 +4,14 @@ mod common;
 
 use bytes::Bytes;
 use common::{Random, hello, request, transfers};
+use florin_core::entry::{AccountRecord, Moment, Order, PostReply, ResultRun, Span, StatementToken};
 use florin_engine::{Command, Reply};
 use florin_net::codec::replies::{self, Asked};
 use florin_net::codec::requests::{self, Request};
 use florin_net::codec::{self, hello::Hello, hello::HelloReply};
-use florin_net::header::{Header, OPERATIONS, Operation, REPLY_BIT};
+use florin_net::header::{Header, OPERATIONS, Operation, REPLY_BIT, WANT_POSTINGS};
 use florin_net::limits::{HEADER_BYTES, REPLY_BYTES_MAX};
-use florin_net::{ErrorCode, ProtocolError};
+use florin_net::{AccountChange, ErrorCode, ProtocolError, Transaction};
 
 /// Reads a whole frame of a request, as a server does.
 fn decode_request(frame: &[u8]) -> Result<(Operation, Header, Request), ProtocolError> {
@@ -27,7 +28,11 @@ fn decode_reply(operation: Operation, count: u32, payload: &[u8]) -> Result<Stri
     Ok(match operation {
         Operation::Hello => format!("{:?}", HelloReply::decode(payload)?),
         Operation::Ping | Operation::Stats => String::new(),
-        Operation::OpenAccounts | Operation::PostTransfers | Operation::PostJournals | Operation::Control => {
+        Operation::OpenAccounts
+        | Operation::PostTransfers
+        | Operation::PostItems
+        | Operation::Control
+        | Operation::ChangeAccounts => {
             let reply = codec::posts::decode(count, payload)?;
             format!("{reply:?} {}", reply.items().map(|i| i.sequence & 1).sum::<u64>())
         }
@@ -35,31 +40,56 @@ fn decode_reply(operation: Operation, count: u32, payload: &[u8]) -> Result<Stri
         Operation::ListAccounts => format!("{:?}", codec::accounts::decode_page(count, payload)?),
         Operation::LookUpTransactions => format!("{:?}", codec::transactions::decode(count, payload)?),
         Operation::Statement => format!("{:?}", codec::statements::decode(count, payload)?),
+        Operation::BalanceAt => format!("{:?}", codec::balances::decode(count, payload)?),
+        Operation::ByReference | Operation::Linked | Operation::Watch => {
+            format!("{:?}", codec::transactions::decode_page(count, payload)?)
+        }
+        Operation::Institutions => format!("{:?}", codec::institutions::decode(count, payload)?),
         Operation::Assets => format!("{:?}", codec::assets::decode(count, payload)?),
     })
 }
 
 fn sample_requests() -> Vec<Vec<u8>> {
-    let mut journal = vec![0; 64 + 2 * 48 + 3];
-    journal[0] = 1;
-    journal[38] = 3;
-    journal[40] = 2;
-    let ids = codec::requests::encode_ids(&[1, 2]);
-    let statement = codec::requests::encode_statement(7, None, 10);
-    vec![
+    use codec::questions::*;
+    let items = [
+        Transaction::transfer(1, 1, 2, 1, 5).held(60).with_voucher("abc"),
+        Transaction::capture(2, 1).with_amount(0, 3).with_amount(1, 3),
+        Transaction::release(3, 1),
+        Transaction::reverse(4, 2).forced(),
+    ];
+    let (_, items) = florin_net::client::encode_transactions(&items).unwrap();
+    let changes = [
+        AccountChange::limits(1, 2, "why").with_floor(None).with_ceiling(Some(5)),
+        AccountChange::attributes(2, 2, *b"data"),
+    ];
+    let changes = florin_net::client::encode_changes(&changes).unwrap();
+    let ids = encode_ids(&[1, 2]);
+    let spans = [Span::All, Span::Versions(1, 9), Span::Times(0, u64::MAX), Span::Dates(1, 2)];
+    let token = StatementToken { sequence: 0, version: 3 };
+    let statements = spans
+        .map(|span| request(Operation::Statement, 9, 0, &encode_statement(7, span, Order::Oldest, Some(token), 9)));
+    let mut requests = vec![
         hello(),
         request(Operation::Ping, 1, 0, &[]),
         request(Operation::OpenAccounts, 2, 1, &[0; 192]),
         request(Operation::PostTransfers, 3, 2, &transfers(1, 2)),
-        request(Operation::PostJournals, 4, 1, &journal),
-        request(Operation::Control, 5, 1, &codec::requests::encode_control(9, b"{}")),
+        request(Operation::PostItems, 4, 4, &items),
+        request(Operation::Control, 5, 1, &encode_control(9, b"{}")),
         request(Operation::LookUpAccounts, 6, 2, &ids),
-        request(Operation::ListAccounts, 7, 0, &codec::requests::encode_list(3, 4)),
+        request(Operation::ListAccounts, 7, 0, &encode_list(3, 4)),
         request(Operation::LookUpTransactions, 8, 2, &ids),
-        request(Operation::Statement, 9, 0, &statement),
         request(Operation::Assets, 10, 0, &[]),
         request(Operation::Stats, 11, 0, &[]),
-    ]
+        request(Operation::ChangeAccounts, 12, 2, &changes),
+        request(Operation::BalanceAt, 13, 0, &encode_balance_at(7, Moment::Time(u64::MAX))),
+        request(Operation::BalanceAt, 14, 0, &encode_balance_at(7, Moment::Date(3))),
+        request(Operation::ByReference, 15, 0, &encode_related(9, 8, 1_000)),
+        request(Operation::Linked, 16, 0, &encode_related(9, 8, 1)),
+        request(Operation::Watch, 17, 0, &encode_watch(9, 1_000, 60_000)),
+        request(Operation::Institutions, 18, 0, &[]),
+    ];
+    requests.extend(statements);
+    requests
 }
 
 fn sample_replies(random: &mut Random) -> Vec<(Operation, Reply)> {
@@ -76,6 +106,11 @@ fn sample_replies(random: &mut Random) -> Vec<(Operation, Reply)> {
         (Operation::Statement, Reply::Statement(Some(Box::new(random.page(entries, 50))))),
         (Operation::Assets, Reply::Assets((0..5).map(|_| random.asset()).collect())),
         (Operation::Stats, Reply::Stats(Box::default())),
+        (Operation::BalanceAt, Reply::BalanceAt(None)),
+        (Operation::BalanceAt, Reply::BalanceAt(Some(random.balance_at()))),
+        (Operation::Watch, Reply::TransactionPage(random.transaction_page(0, 2, 0))),
+        (Operation::Watch, Reply::TransactionPage(random.transaction_page(3, 20, 100))),
+        (Operation::Institutions, Reply::Institutions((0..5).map(|_| random.institution()).collect())),
     ]
 }
 
@@ -116,6 +151,13 @@ fn every_reply_comes_back_as_the_value_it_was() {
                     let value: serde_json::Value = serde_json::from_slice(payload).unwrap();
                     assert_eq!(value, serde_json::to_value(*stats).unwrap());
                 }
+                Reply::BalanceAt(value) => assert_eq!(codec::balances::decode(count, payload).unwrap(), value),
+                Reply::TransactionPage(page) => {
+                    assert_eq!(codec::transactions::decode_page(count, payload).unwrap(), page);
+                }
+                Reply::Institutions(value) => {
+                    assert_eq!(codec::institutions::decode(count, payload).unwrap(), value);
+                }
                 Reply::ForeignToken | Reply::Failed(_) => unreachable!("not a sample"),
             }
             values += 1;
@@ -139,7 +181,7 @@ fn every_header_and_every_small_request_comes_back() {
         };
         assert_eq!(Header::decode(&header.encode()).unwrap(), header);
         let ids: Vec<u128> = (0..1 + random.below(50)).map(|_| random.u128()).collect();
-        let payload = codec::requests::encode_ids(&ids);
+        let payload = codec::questions::encode_ids(&ids);
         let frame = request(Operation::LookUpAccounts, 1, ids.len() as u32, &payload);
         let (_, _, decoded) = decode_request(&frame).unwrap();
         assert!(matches!(decoded, Request::Command(Command::LookUpAccounts { ids: got, .. }) if got == ids));
@@ -211,12 +253,37 @@ fn damage_that_passes_the_checksums_is_an_error_or_another_value_and_never_a_pan
             let mut payload = frame[HEADER_BYTES..].to_vec();
             payload[bit / 8] ^= 1 << (bit % 8);
             match requests::decode(operation, &header, payload.into()) {
+                Ok(Request::Command(command)) => {
+                    look_at_all(&command);
+                    values += 1;
+                }
                 Ok(_) => values += 1,
                 Err(_) => errors += 1,
             }
         }
     }
     println!("{errors} errors, {values} other values, 0 panics");
+}
+
+/// Looks at everything in a request, as an engine does.
+fn look_at_all(command: &Command) {
+    match command {
+        Command::Post { request, .. } => {
+            for i in 0..request.count() {
+                let item = request.item(i);
+                if request.check_shape(i, &item).is_ok() {
+                    item.postings.iter().for_each(drop);
+                }
+            }
+        }
+        Command::Change(request) => {
+            let _ = (0..request.count()).all(|i| request.change(i).check_shape().is_ok());
+        }
+        Command::Open(request) => {
+            let _ = request.rows().iter().all(|row| row.check_shape().is_ok());
+        }
+        _ => {}
+    }
 }
 
 #[test]
@@ -238,12 +305,9 @@ fn random_bytes_never_panic_a_decoder() {
         let _ = codec::errors::decode(&bytes);
         let header = Header { operation: operation as u8, count, length: bytes.len() as u32, ..Header::default() };
         if let Ok(operation) = requests::check_header(&header)
-            && let Ok(Request::Command(Command::Post { request, .. })) =
-                requests::decode(operation, &header, Bytes::from(bytes.clone()))
+            && let Ok(Request::Command(command)) = requests::decode(operation, &header, Bytes::from(bytes.clone()))
         {
-            for i in 0..request.count() {
-                let _ = request.check_shape(i);
-            }
+            look_at_all(&command);
         }
         if let Some(bytes) = bytes.first_chunk() {
             let _ = Header::decode(bytes);
@@ -259,8 +323,39 @@ fn a_reply_never_exceeds_its_limit() {
     let frame = encode_reply(Operation::LookUpTransactions, &Reply::Transactions { transactions, position: 1 });
     assert!(frame.len() <= HEADER_BYTES + REPLY_BYTES_MAX);
     assert!(frame.len() > REPLY_BYTES_MAX - 30_000, "as many as fit");
-    let page = random.page(1_300, 4_096);
+    let page = random.transaction_page(1_000, 254, 4_096);
+    let frame = encode_reply(Operation::Watch, &Reply::TransactionPage(page.clone()));
+    assert!((REPLY_BYTES_MAX - 40_000..=HEADER_BYTES + REPLY_BYTES_MAX).contains(&frame.len()), "as many as fit");
+    let count = Header::decode(frame.first_chunk().unwrap()).unwrap().count as usize;
+    let cut = codec::transactions::decode_page(count as u32, &frame[HEADER_BYTES..]).unwrap();
+    assert!(count < 1_000 && cut.more && cut.transactions == page.transactions[..count]);
+    assert_eq!(cut.seen, page.transactions[count].result.sequence - 1, "the next page begins with what did not fit");
+    let accounts: Vec<_> = (0..8_190)
+        .map(|_| Some(AccountRecord { attributes: random.bytes(1_024).into(), ..random.account() }))
+        .collect();
+    let frame = encode_reply(Operation::LookUpAccounts, &Reply::Accounts { accounts: accounts.clone(), position: 1 });
+    assert!(frame.len() <= HEADER_BYTES + REPLY_BYTES_MAX && frame.len() > REPLY_BYTES_MAX - 2_000);
+    let page: Vec<_> = accounts.iter().take(4_000).flatten().cloned().collect();
+    let frame = encode_reply(Operation::ListAccounts, &Reply::AccountPage { accounts: page.clone(), position: 1 });
+    assert!(codec::accounts::decode_page(4_000, &frame[HEADER_BYTES..]).unwrap().0 == page, "a page is never cut");
+    let page = random.page(2_000, 4_096);
     let frame = encode_reply(Operation::Statement, &Reply::Statement(Some(Box::new(page))));
     let (code, _) = codec::errors::decode(&frame[HEADER_BYTES..]).unwrap();
     assert_eq!(ErrorCode::from_number(code), Some(ErrorCode::ReplyTooLarge));
+}
+
+#[test]
+fn posting_results_that_do_not_fit_are_left_out_and_the_reply_says_so() {
+    let mut random = Random(26);
+    let runs: Vec<_> = (0..8_190).map(|_| ResultRun { count: 1, first: random.item() }).collect();
+    for (postings, fit) in [(207_533, true), (207_534, false)] {
+        let reply = PostReply { runs: runs.clone(), postings: vec![random.posting_result(); postings] };
+        let mut frame = Vec::new();
+        let asked = Asked { operation: Operation::PostItems, flags: WANT_POSTINGS, institution: 1, request: 1 };
+        replies::append(&mut frame, &asked, &Reply::Posted(reply));
+        let header = Header::decode(frame.first_chunk().unwrap()).unwrap();
+        assert_eq!((header.flags == WANT_POSTINGS, header.flags & !WANT_POSTINGS), (fit, 0));
+        let decoded = codec::posts::decode(header.count, &frame[HEADER_BYTES..]).unwrap();
+        assert_eq!((decoded.runs.len(), decoded.postings.len()), (8_190, if fit { postings } else { 0 }));
+    }
 }

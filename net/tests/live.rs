@@ -142,7 +142,7 @@ fn bad(random: &mut Random, large: &[u8]) -> Bad {
             make("slow sender of a large frame", greeted(&large[..cut]), false, SlowSender)
         }
         11 => {
-            let operation = 13 + random.below(115) as u8;
+            let operation = 19 + random.below(109) as u8;
             make("unknown operation", greeted(&with(post, 9, &[operation])), false, UnknownOperation)
         }
         12 => make("no hello", post, false, HelloExpected),
@@ -184,8 +184,8 @@ async fn run(addr: &str, bad: &Bad) -> std::io::Result<Option<ErrorCode>> {
     tokio::join!(write_all, read_all).1
 }
 
-/// Posts without a pause until it is told to stop; every transaction must be posted. One at a time, so that the memory of
-/// what it posted itself, whose ids are kept, stays small beside what is measured.
+/// Posts without a pause until it is told to stop; every transaction must be posted. One at a time, so that the memory
+/// of what it posted itself, whose ids are kept, stays small beside what is measured.
 async fn post_beside(client: Client, stop: Arc<AtomicBool>) -> usize {
     let mut posted = 0;
     while !stop.load(Ordering::Relaxed) {

@@ -11,7 +11,7 @@ use florin_core::entry::{PostReply, ResultRun};
 use florin_core::outcome::Outcome;
 use florin_core::request::ItemResult;
 use florin_engine::{Command, OnReply, Reply};
-use florin_net::header::{ERROR, Header, Operation, REPLY_BIT, WANT_POSTINGS};
+use florin_net::header::{ERROR, Header, Operation, REPLY_BIT};
 use florin_net::limits::{HEADER_BYTES, READ_CHUNK_BYTES};
 use florin_net::{ErrorCode, ServeError, ServerOptions, codec, serve};
 
@@ -42,110 +42,37 @@ fn hello_names_the_version_and_the_limits() {
         let reply = codec::hello::HelloReply::decode(&payload).unwrap();
         assert_eq!((reply.version, reply.institution, reply.transactions_max), (1, 1, 8_190));
         assert_eq!((reply.request_bytes_max, reply.openings_max, reply.postings_max), (1 << 20, 5_461, 254));
+        assert_eq!((reply.transaction_page_max, reply.watch_wait_ms_max), (1_000, 60_000));
+        assert_eq!((reply.attributes_bytes_max, reply.reason_bytes_max), (1_024, 200));
     });
 }
 
-/// Changes one field of a frame's header and mends the checksum.
-fn with(mut frame: Vec<u8>, change: impl FnOnce(&mut [u8])) -> Vec<u8> {
-    change(&mut frame);
-    frame[4..8].fill(0);
-    let checksum = crc32fast::hash(&frame[..HEADER_BYTES]);
-    frame[4..8].copy_from_slice(&checksum.to_le_bytes());
-    frame
-}
-
 #[test]
-fn each_fault_has_its_error_code_and_closes_the_connection() {
-    let ping = || request(Operation::Ping, 7, 0, &[]);
-    let post = || request(Operation::PostTransfers, 7, 1, &transfers(1, 1));
-    let put = |frame: Vec<u8>, at: usize, bytes: &[u8]| {
-        with(frame, |frame| frame[at..at + bytes.len()].copy_from_slice(bytes))
-    };
-    let mut broken_header = ping();
-    broken_header[12] ^= 1;
-    let mut broken_payload = post();
-    *broken_payload.last_mut().unwrap() ^= 1;
-    let cases: Vec<(&str, Vec<u8>, ErrorCode)> = vec![
-        ("header checksum", broken_header, ErrorCode::BadHeaderChecksum),
-        ("payload checksum", broken_payload, ErrorCode::BadPayloadChecksum),
-        ("version 2", put(ping(), 8, &[2]), ErrorCode::BadVersion),
-        ("direction", put(ping(), 9, &[Operation::Ping as u8 | REPLY_BIT]), ErrorCode::BadHeader),
-        ("operation 0", put(ping(), 9, &[0]), ErrorCode::UnknownOperation),
-        ("operation 13", put(ping(), 9, &[13]), ErrorCode::UnknownOperation),
-        ("flag 2", put(post(), 10, &[2]), ErrorCode::BadHeader),
-        ("flag of a post on a ping", put(ping(), 10, &[WANT_POSTINGS as u8]), ErrorCode::BadHeader),
-        ("reserved", put(ping(), 28, &[1]), ErrorCode::BadHeader),
-        ("session sequence", put(ping(), 32, &[1]), ErrorCode::BadHeader),
-        ("reserved check", put(ping(), 44, &[1]), ErrorCode::BadHeader),
-        ("length 1 MiB + 1", put(post(), 0, &((1 << 20) + 1u32).to_le_bytes()), ErrorCode::BadLength),
-        ("length 4 GiB - 1", put(post(), 0, &u32::MAX.to_le_bytes()), ErrorCode::BadLength),
-        ("ping with payload", request(Operation::Ping, 7, 0, &[0]), ErrorCode::BadLength),
-        ("list of 15 bytes", request(Operation::ListAccounts, 7, 0, &[0; 15]), ErrorCode::BadLength),
-        ("ids and count differ", request(Operation::LookUpAccounts, 7, 2, &[1; 16]), ErrorCode::BadLength),
-        ("control of 15 bytes", request(Operation::Control, 7, 1, &[1; 15]), ErrorCode::BadLength),
-        ("control of 16 KiB + 1", request(Operation::Control, 7, 1, &[1; 16 + 16 * 1024 + 1]), ErrorCode::BadLength),
-        ("no transaction", request(Operation::PostTransfers, 7, 0, &[]), ErrorCode::OverLimit),
-        ("count over the limit", request(Operation::PostTransfers, 7, 8_191, &transfers(1, 8)), ErrorCode::OverLimit),
-        ("rows missing", request(Operation::PostTransfers, 7, 2, &transfers(1, 1)), ErrorCode::MalformedPayload),
-        ("rows left over", request(Operation::PostTransfers, 7, 1, &transfers(1, 2)), ErrorCode::MalformedPayload),
-        ("half a journal", request(Operation::PostJournals, 7, 1, &[255; 64]), ErrorCode::MalformedPayload),
-        ("half an opening", request(Operation::OpenAccounts, 7, 1, &[0; 100]), ErrorCode::MalformedPayload),
-        ("no ids", request(Operation::LookUpAccounts, 7, 0, &[]), ErrorCode::OverLimit),
-        ("1,001 ids", request(Operation::LookUpTransactions, 7, 1_001, &[1; 16 * 1_001]), ErrorCode::OverLimit),
-        ("limit 0", request(Operation::ListAccounts, 7, 0, &[0; 16]), ErrorCode::OverLimit),
-        ("limit over", request(Operation::Statement, 7, 0, &[255; 48]), ErrorCode::OverLimit),
-        ("second hello", hello(), ErrorCode::HelloRepeated),
-    ];
+fn each_connection_has_a_number_of_its_own_that_the_engine_is_told() {
     local(async {
-        let engine = Script::new(|command, on_reply| {
-            assert!(matches!(command, Command::Assets), "nothing faulty reaches the engine: {command:?}");
-            on_reply(Reply::Assets(vec![]));
+        let seen: Rc<RefCell<Vec<u64>>> = Rc::default();
+        let log = seen.clone();
+        let script = Script::with_origins(move |origin, command, on_reply| {
+            log.borrow_mut().push(origin);
+            match command {
+                Command::Post { .. } => on_reply(Reply::Posted(all_posted(&command, 1))),
+                _ => on_reply(Reply::TransactionPage(Random(1).transaction_page(1, 4, 10))),
+            }
         });
-        let server = server(engine, options()).await;
-        for (what, bytes, expected) in cases {
-            let mut raw = Raw::greeted(&server).await;
-            // A request before it is still answered, and before the error.
-            raw.send(&request(Operation::Assets, 6, 0, &[])).await;
-            raw.send(&bytes).await;
-            assert_eq!(raw.reply().await.unwrap().0.request, 6, "{what}");
-            assert_eq!(raw.closing_error().await, expected, "{what}");
-        }
-    });
-}
-
-#[test]
-fn a_connection_that_does_not_begin_with_a_good_hello_is_refused() {
-    let with_payload = |at: usize, value: u8| {
-        let mut payload = hello()[HEADER_BYTES..].to_vec();
-        payload[at] = value;
-        request(Operation::Hello, 0, 0, &payload)
-    };
-    let cases = [
-        ("ping first", request(Operation::Ping, 1, 0, &[]), ErrorCode::HelloExpected),
-        ("post first", request(Operation::PostTransfers, 1, 1, &transfers(1, 1)), ErrorCode::HelloExpected),
-        (
-            "versions 2 to 3",
-            {
-                let mut p = hello()[HEADER_BYTES..].to_vec();
-                p[0] = 2;
-                p[2] = 3;
-                request(Operation::Hello, 0, 0, &p)
-            },
-            ErrorCode::BadVersion,
-        ),
-        ("versions 1 to 0", with_payload(2, 0), ErrorCode::MalformedPayload),
-        ("authentication 1", with_payload(4, 1), ErrorCode::UnsupportedAuthentication),
-        ("a name of 65 bytes", with_payload(5, 65), ErrorCode::MalformedPayload),
-        ("a challenge", with_payload(8, 1), ErrorCode::MalformedPayload),
-        ("a name that is not UTF-8", with_payload(40, 0xff), ErrorCode::MalformedPayload),
-        ("a short hello", request(Operation::Hello, 0, 0, &[0; 103]), ErrorCode::BadLength),
-    ];
-    local(async {
-        let server = server(Script::posts(), options()).await;
-        for (what, bytes, expected) in cases {
-            let mut raw = Raw::connect(&server).await;
-            raw.send(&bytes).await;
-            assert_eq!(raw.closing_error().await, expected, "{what}");
+        let servers = [server(script.clone(), options()).await, server(script, options()).await];
+        let mut origins = std::collections::BTreeSet::new();
+        for i in 0..6 {
+            let mut raw = Raw::greeted(&servers[i % 2]).await;
+            for number in [1, 2] {
+                raw.send(&request(Operation::PostTransfers, number, 1, &transfers(1, 1))).await;
+                raw.reply().await.unwrap();
+            }
+            raw.send(&request(Operation::Watch, 3, 0, &codec::questions::encode_watch(0, 5, 10))).await;
+            raw.reply().await.unwrap();
+            let told: Vec<_> = seen.borrow_mut().drain(..).collect();
+            assert_eq!((told.len(), told[0] > 0), (4, true));
+            assert!(told.iter().all(|origin| *origin == told[0]), "{told:?}");
+            assert!(origins.insert(told[0]), "no other connection of the process had this number");
         }
     });
 }
@@ -208,8 +135,8 @@ fn requests_enter_in_the_order_they_came_however_the_bytes_are_cut() {
             Script::new(move |command, on_reply| {
                 let reply = all_posted(&command, 1);
                 let Command::Post { request, .. } = command else { panic!("only posts are sent") };
-                assert!((0..request.count()).all(|i| request.check_shape(i).is_ok()));
-                log.borrow_mut().push((request.transaction(0).id, request.count()));
+                assert!((0..request.count()).all(|i| request.check_shape(i, &request.item(i)).is_ok()));
+                log.borrow_mut().push((request.id(0), request.count()));
                 on_reply(Reply::Posted(reply));
             }),
             options(),

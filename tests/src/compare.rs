@@ -2,17 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use florin_core::entry::{AccountRecord, PostReply, RowKind, StatementEntry, TransactionRecord};
+use florin_core::account::HeldResult;
+use florin_core::entry::{AccountRecord, ChangeRecord, PostReply, RowKind, StatementEntry, TransactionRecord};
 use florin_core::request::{ItemResult, PostingResult};
 use num_bigint::BigInt;
 
-use crate::model::item::{ALARM, CEILING, FLOOR, Transaction};
+use crate::model::item::{CAPTURE, HOLD, INCREASE, Item, RELEASE, REVERSE};
 use crate::model::number::POSTED;
-use crate::model::{Account, Entry, Model, Verdict};
+use crate::model::{Account, Deed, Entry, Model, Row, Verdict};
 use crate::program::Step;
-
-/// Nanoseconds of a day.
-const DAY_NS: u64 = 86_400_000_000_000;
 
 /// A result in the model's words.
 pub fn verdict(r: &ItemResult) -> Verdict {
@@ -27,7 +25,9 @@ pub fn verdict(r: &ItemResult) -> Verdict {
 
 /// Whether versions and balances are those of the model's entries.
 pub fn same_entries(got: &[PostingResult], expected: &[Entry]) -> bool {
-    let same = |(g, e): (&PostingResult, &Entry)| g.version == e.version && BigInt::from(g.balance) == e.balance;
+    let same = |(g, e): (&PostingResult, &Entry)| {
+        (g.version, g.alarm) == (e.version, e.alarm) && BigInt::from(g.balance) == e.balance
+    };
     got.len() == expected.len() && got.iter().zip(expected).all(same)
 }
 
@@ -35,57 +35,131 @@ pub fn same_entries(got: &[PostingResult], expected: &[Entry]) -> bool {
 pub fn same_account(institution: u32, expected: Option<&Account>, got: Option<&AccountRecord>) -> bool {
     let (Some(e), Some(g)) = (expected, got) else { return expected.is_none() && got.is_none() };
     let o = &e.opening;
-    let limit = |flag: u8, value: i128| (o.limit_flags & flag != 0).then_some(value);
-    let mut label = o.label.clone();
-    label.resize(usize::from(o.label_length), 0);
     g.institution == institution
         && g.account == o.account
         && (g.asset, g.subject, g.owner) == (o.asset, o.subject, o.owner)
-        && (g.normal_side as u8, g.category, g.status as u8) == (o.normal_side, o.category, 0)
-        && (g.floor, g.ceiling, g.alarm) == (limit(FLOOR, o.floor), limit(CEILING, o.ceiling), limit(ALARM, o.alarm))
-        && BigInt::from(g.posted) == e.balance
-        && (g.held, g.version, g.opened, g.last_entry) == (0, e.version, e.opened, e.last_entry)
-        && g.label.as_bytes() == label
+        && (g.normal_side as u8, g.category, g.status as u8) == (o.normal_side, o.category, e.status)
+        && (g.floor, g.ceiling, g.alarm) == (e.floor, e.ceiling, e.alarm)
+        && [g.posted, g.held, g.incoming].map(BigInt::from) == [e.posted.clone(), e.held.clone(), e.incoming.clone()]
+        && (g.version, g.opened, g.last_entry) == (e.version, e.opened, e.last_entry)
+        && g.label.as_bytes() == e.label
+        && *g.attributes == *e.attributes
+}
+
+/// What a client is told of an item: of a posted capture, release or reversal also how many entries it made.
+pub fn told(item: &Item, verdict: Verdict, entries: &[Entry]) -> Verdict {
+    let counts = verdict.outcome == POSTED && counts_entries(item);
+    Verdict { detail: if counts { entries.len() as u16 } else { verdict.detail }, ..verdict }
+}
+
+/// How many entries a posted item made, by what was told of it.
+pub fn entries_told(item: &Item, verdict: Verdict) -> usize {
+    if counts_entries(item) { usize::from(verdict.detail) } else { item.postings.len() }
+}
+
+/// Whether a client is told how many entries an item made, since it cannot know.
+pub fn counts_entries(item: &Item) -> bool {
+    [CAPTURE, RELEASE, REVERSE].contains(&item.kind)
+}
+
+/// The item of a row.
+pub fn item_of(row: &Row) -> &Item {
+    let Deed::Item(item) = &row.deed else { panic!("no item: {row:?}") };
+    item
 }
 
 /// A recorded transaction must be the model's, field by field.
-pub fn transaction(got: &TransactionRecord, (t, expected, entries): (&Transaction, Verdict, &[Entry])) {
+pub fn transaction(got: &TransactionRecord, expected: &Row) {
     let row = got.result.sequence;
-    let posted = expected.outcome == POSTED;
-    assert_eq!(verdict(&got.result), expected, "row {row}");
-    assert_eq!((got.reference, got.code, got.value_date), (t.reference, t.code, t.value_date), "row {row}");
-    assert_eq!(got.voucher, if posted { &t.voucher[..] } else { &[] }, "row {row}");
-    assert_eq!(usize::from(got.voucher_length), t.voucher.len(), "row {row}");
-    assert_eq!(u64::from(got.accounting_date), expected.booked_at / DAY_NS, "row {row}");
-    assert!(got.kind == RowKind::Journal || t.is_transfer(), "row {row}");
-    assert_eq!(got.postings.len(), t.postings.len(), "row {row}");
-    for (g, p) in got.postings.iter().zip(&t.postings) {
-        assert_eq!((g.account, g.side as u8, g.amount, g.asset), (p.account, p.side, p.amount, p.asset), "row {row}");
+    assert_eq!(verdict(&got.result), expected.verdict, "row {row}");
+    assert_eq!((got.institution, got.accounting_date), (expected.institution, expected.accounting_date), "row {row}");
+    let posted = expected.verdict.outcome == POSTED;
+    match &expected.deed {
+        Deed::Item(item) => same_item(got, item, posted),
+        Deed::Expiry(hold) => assert_eq!((got.kind, got.id, got.link), (RowKind::Expiry, *hold, *hold), "row {row}"),
+        other => panic!("row {row} is recorded as a transaction, but is {other:?}"),
     }
-    if posted {
-        let results: Vec<PostingResult> = got.postings.iter().map(|p| p.result).collect();
-        assert!(same_entries(&results, entries), "row {row}: {results:?} but {entries:?}");
-        assert!(got.postings.iter().map(|p| p.previous).eq(entries.iter().map(|e| e.previous)), "row {row}: previous");
+    if !posted {
+        return;
+    }
+    let entries = &expected.entries;
+    assert_eq!(got.postings.len(), entries.len(), "row {row}");
+    let is_post = matches!(got.kind, RowKind::Transfer | RowKind::Journal);
+    for (g, e) in got.postings.iter().zip(entries) {
+        assert_eq!((g.account, g.side as u8, usize::from(g.index)), (e.account, e.side, e.index), "row {row}");
+        assert_eq!(BigInt::from(g.amount), e.amount, "row {row}");
+        assert_eq!((g.result.version, g.result.alarm, g.previous), (e.version, e.alarm, e.previous), "row {row}");
+        assert_eq!(BigInt::from(g.result.balance), e.balance, "row {row}");
+        if !is_post {
+            let HeldResult { amount, freed, left, held } = g.held;
+            let got = [BigInt::from(amount), freed.into(), left.into(), held.into()];
+            assert_eq!(got, [&e.amount, &e.freed, &e.left, &e.held].map(BigInt::clone), "row {row}");
+        }
     }
 }
 
-/// A statement entry must be the posting of this index of the model's transaction.
-pub fn statement_entry(got: &StatementEntry, index: usize, (t, verdict, entries): (&Transaction, Verdict, &[Entry])) {
-    let (posting, entry) = (&t.postings[index], &entries[index]);
-    let others: BTreeSet<u128> = t.postings.iter().map(|p| p.account).filter(|a| *a != posting.account).collect();
+/// A recorded account change must be the model's.
+pub fn change(got: &ChangeRecord, expected: &Row) {
+    let row = got.result.sequence;
+    let id = Some(got.row.id.get());
+    assert_eq!((verdict(&got.result), id), (expected.verdict, expected.deed.id()), "row {row}");
+    assert_eq!((got.institution, got.accounting_date), (expected.institution, expected.accounting_date), "row {row}");
+    let entry = expected.entries.first().map_or((0, 0), |e| (e.version, e.previous));
+    assert_eq!((got.entry.version, got.previous), entry, "row {row}");
+}
+
+/// What was asked must be recorded as it was asked.
+fn same_item(got: &TransactionRecord, item: &Item, posted: bool) {
+    let row = got.result.sequence;
+    let kind = match item.kind {
+        HOLD => RowKind::Hold,
+        INCREASE => RowKind::Increase,
+        CAPTURE => RowKind::Capture,
+        RELEASE => RowKind::Release,
+        REVERSE => RowKind::Reversal,
+        _ if got.kind == RowKind::Transfer && item.is_transfer() => RowKind::Transfer,
+        _ => RowKind::Journal,
+    };
+    let takes_all = item.postings.is_empty() && [CAPTURE, REVERSE].contains(&item.kind);
+    let is_final = item.is_final || item.kind == RELEASE || (takes_all && item.kind == CAPTURE);
+    assert_eq!((got.kind, got.id, got.link, got.timeout), (kind, item.id, item.link, item.timeout), "row {row}");
+    assert_eq!((got.forced, got.is_final, got.takes_all), (item.forced, is_final, takes_all), "row {row}");
+    assert_eq!((got.reference, got.code, got.value_date), (item.reference, item.code, item.value_date), "row {row}");
+    assert_eq!(got.voucher, if posted { &item.voucher[..] } else { &[] }, "row {row}");
+    assert_eq!(usize::from(got.voucher_length), item.voucher.len(), "row {row}");
+    if posted && item.kind > HOLD {
+        return; // Then its entries say it.
+    }
+    assert_eq!(got.postings.len(), item.postings.len(), "row {row}");
+    for (g, p) in got.postings.iter().zip(&item.postings) {
+        assert_eq!((g.account, g.side as u8, g.amount, g.asset), (p.account, p.side, p.amount, p.asset), "row {row}");
+    }
+}
+
+/// A statement entry must be the one at this place of the model's row.
+pub fn statement_entry(got: &StatementEntry, place: usize, expected: &Row) {
+    let entry = &expected.entries[place];
+    let others: BTreeSet<u128> = expected.entries.iter().map(|e| e.account).filter(|a| *a != entry.account).collect();
     let counterparty = match others.len() {
-        0 => posting.account,
+        0 => entry.account,
         1 => *others.first().expect("one"),
         _ => 0,
     };
-    let row = verdict.sequence;
+    let row = expected.verdict.sequence;
     assert_eq!((got.sequence, got.version, got.previous), (row, entry.version, entry.previous), "row {row}");
-    assert_eq!(BigInt::from(got.balance), entry.balance, "row {row}");
-    assert_eq!((got.side as u8, got.amount, got.asset), (posting.side, posting.amount, posting.asset), "row {row}");
-    assert_eq!((got.id, got.counterparty), (t.id, counterparty), "row {row}");
-    assert_eq!((got.reference, got.code, got.value_date), (t.reference, t.code, t.value_date), "row {row}");
-    assert_eq!((got.booked_at, &got.voucher), (verdict.booked_at, &t.voucher), "row {row}");
-    assert_eq!(u64::from(got.accounting_date), verdict.booked_at / DAY_NS, "row {row}");
+    assert_eq!((BigInt::from(got.balance), BigInt::from(got.amount)), (entry.balance.clone(), entry.amount.clone()));
+    assert_eq!((got.alarm, got.booked_at), (entry.alarm, expected.verdict.booked_at), "row {row}");
+    assert_eq!(got.accounting_date, expected.accounting_date, "row {row}");
+    match &expected.deed {
+        Deed::Item(item) => {
+            assert_eq!((got.id, got.counterparty, got.side as u8), (item.id, counterparty, entry.side), "row {row}");
+            assert_eq!((got.reference, got.code, got.value_date), (item.reference, item.code, item.value_date));
+            assert_eq!((got.link, got.forced, &got.voucher), (item.link, item.forced, &item.voucher), "row {row}");
+        }
+        Deed::Expiry(hold) => assert_eq!((got.kind, got.id), (RowKind::Expiry, *hold), "row {row}"),
+        Deed::Change(change) => assert_eq!((got.kind, got.id), (RowKind::Change, change.id), "row {row}"),
+        Deed::Control { .. } | Deed::Opening(_) => panic!("row {row} makes no entry"),
+    }
 }
 
 /// Puts a request to the model and compares the whole reply. Times are taken over from the reply: the model then checks
@@ -102,11 +176,11 @@ pub fn reply(model: &mut Model, step: &Step, got: &PostReply, want_postings: boo
         verdict(&item)
     };
     match step {
-        Step::Post { institution, transactions, .. } => {
-            for (index, t) in transactions.iter().enumerate() {
+        Step::Run { institution, items, .. } => {
+            for (index, item) in items.iter().enumerate() {
                 let got = next(model);
-                let (expected, entries) = model.post(*institution, t);
-                assert_eq!(got, expected, "{}", step.item(index));
+                let (expected, entries) = model.run(*institution, item);
+                assert_eq!(got, told(item, expected, &entries), "{}", step.item(index));
                 postings.extend(entries);
             }
         }
@@ -119,6 +193,13 @@ pub fn reply(model: &mut Model, step: &Step, got: &PostReply, want_postings: boo
         Step::Control { institution, control } => {
             let got = next(model);
             assert_eq!(got, model.control(*institution, control), "{step}");
+        }
+        Step::Change { institution, changes } => {
+            for (index, change) in changes.iter().enumerate() {
+                let got = next(model);
+                let (expected, _) = model.change(*institution, change);
+                assert_eq!(got, expected, "{}", step.item(index));
+            }
         }
         Step::Read { .. } | Step::Heave { .. } => unreachable!("they have no results"),
     }

@@ -1,4 +1,5 @@
-//! What an outside client was told, as lines of a file: written by the client as it hears it, read by the rig afterwards.
+//! What an outside client was told, as lines of a file: written by the client as it hears it, read by the rig
+//! afterwards.
 //!
 //! `asked N` before batch N is sent; `item …` for each of its results and `answered N` once its reply is here; `read …`
 //! for an account as a read showed it.
@@ -10,7 +11,8 @@ use florin_core::entry::{AccountRecord, PostReply};
 
 use crate::compare;
 use crate::model::Verdict;
-use crate::model::item::Transaction;
+use crate::model::number::POSTED;
+use crate::program::Step;
 
 /// The line before a batch is sent.
 pub fn asked(batch: u64) -> String {
@@ -18,21 +20,33 @@ pub fn asked(batch: u64) -> String {
 }
 
 /// The lines of a reply to a batch, with versions and balances of the postings of all that was posted.
-pub fn answered(batch: u64, transactions: &[Transaction], reply: &PostReply) -> String {
+pub fn answered(batch: u64, asked: &Step, reply: &PostReply) -> String {
     let mut lines = String::new();
-    let mut postings = reply.postings.iter();
-    for (t, item) in transactions.iter().zip(reply.items()) {
-        let v = compare::verdict(&item);
+    for (v, postings) in results(asked, reply) {
         let _ = write!(lines, "item {} {} {} {} {}", v.outcome, v.repeat, v.detail, v.sequence, v.booked_at);
-        if v.outcome == 0 {
-            for p in postings.by_ref().take(t.postings.len()) {
-                let _ = write!(lines, " {}:{}", p.version, p.balance);
-            }
+        for (version, balance) in postings {
+            let _ = write!(lines, " {version}:{balance}");
         }
         lines.push('\n');
     }
     let _ = writeln!(lines, "answered {batch}");
     lines
+}
+
+/// What a reply says of each item, with versions and balances of the entries of what was posted.
+pub fn results(asked: &Step, reply: &PostReply) -> Vec<HeardItem> {
+    let mut postings = reply.postings.iter().map(|p| (p.version, p.balance));
+    let result = |(index, item)| {
+        let verdict = compare::verdict(&item);
+        let entries = match asked {
+            Step::Run { items, .. } if verdict.outcome == POSTED => compare::entries_told(&items[index], verdict),
+            _ => 0,
+        };
+        (verdict, postings.by_ref().take(entries).collect())
+    };
+    let results = reply.items().enumerate().map(result).collect();
+    assert_eq!(postings.next(), None, "more postings than entries were made");
+    results
 }
 
 /// The line of an account that was read.
@@ -102,19 +116,24 @@ fn number<T: std::str::FromStr>(word: &str) -> T {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::item::Item;
     use florin_core::outcome::Outcome;
     use florin_core::request::{ItemResult, PostingResult};
 
     #[test]
     fn what_was_written_is_read_again() {
-        let t = Transaction::transfer(5, 1, 2, 203, 9);
+        let t = Item::transfer(5, 1, 2, 203, 9);
         let mut reply = PostReply::default();
         let first = ItemResult { outcome: Outcome::BelowFloor, repeat: false, detail: 1, sequence: 8, booked_at: 80 };
         let second = ItemResult { outcome: Outcome::Posted, detail: 0, sequence: 9, booked_at: 90, ..first };
         reply.push(first);
         reply.push(second);
-        reply.postings = vec![PostingResult { version: 3, balance: -4 }, PostingResult { version: 1, balance: 9 }];
-        let text = asked(7) + &answered(7, &[t.clone(), t], &reply) + "read 1 3 -4\n" + &asked(8);
+        reply.postings = vec![
+            PostingResult { version: 3, balance: -4, alarm: false },
+            PostingResult { version: 1, balance: 9, alarm: false },
+        ];
+        let step = Step::Run { institution: 1, transfers: true, items: vec![t.clone(), t] };
+        let text = asked(7) + &answered(7, &step, &reply) + "read 1 3 -4\n" + &asked(8);
         let heard = Heard::parse(&text);
         assert_eq!(heard.asked, BTreeMap::from([(7, 0), (8, 9)]));
         let items = vec![(compare::verdict(&first), vec![]), (compare::verdict(&second), vec![(3, -4), (1, 9)])];

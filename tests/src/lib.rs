@@ -11,3 +11,4 @@ pub mod model;
 pub mod program;
 pub mod rng;
 pub mod sim;
+pub mod tables;

@@ -1,15 +1,15 @@
-//! The simulator: the shipped coordinator, shards and log codec, on one thread, with every message delivered in an order
-//! that FIFO mailboxes allow, and every result judged by the reference model.
+//! The simulator: the shipped coordinator, shards and log codec, on one thread, with every message delivered in an
+//! order that FIFO mailboxes allow, and every result judged by the reference model.
 //!
-//! A seed fixes the program, the number of shards, the bounds of rounds, the order of messages, the clock and the crashes;
-//! the same seed gives the same trace.
+//! A seed fixes the program, the number of shards, the bounds of rounds, the order of messages, the clock and the
+//! crashes; the same seed gives the same trace.
 
 mod audit;
-mod judge;
+pub(crate) mod judge;
 mod log;
 mod promise;
 mod tally;
-mod world;
+pub(crate) mod world;
 
 use std::collections::VecDeque;
 
@@ -23,6 +23,9 @@ use crate::program::{Program, Step};
 use crate::rng::Rng;
 use judge::{Asked, Life};
 use world::World;
+
+/// Nanoseconds of a year.
+const YEAR: u64 = 365 * 86_400_000_000_000;
 
 /// Numbers of shards that programs are run on.
 pub const SHARDS: [usize; 4] = [1, 2, 3, 8];
@@ -44,6 +47,8 @@ pub struct Setting {
     pub eagerness: [usize; 2],
     /// Of a thousand rounds, how many meet a server that takes nothing at the moment.
     pub refused_rounds: usize,
+    /// Of a hundred rounds, how many are closed within a few nanoseconds of the next expiry, if any hold has one.
+    pub near_due: usize,
 }
 
 impl Setting {
@@ -53,7 +58,7 @@ impl Setting {
             transactions: rng.pick(&[1, 5, 20, 60, 8_190]),
             request_bytes: rng.pick(&[1, 1_000, 100_000, 1 << 20]),
             postings: rng.pick(&[POSTINGS_MAX, 300, 20_000]),
-            frame_bytes: rng.pick(&[24_000, 100_000, 4 << 20]),
+            frame_bytes: rng.pick(&[40_000, 100_000, 4 << 20]),
             open_rounds: rng.between(1, OPEN_ROUNDS_MAX),
         };
         Setting {
@@ -62,6 +67,7 @@ impl Setting {
             crashes_max: rng.pick(&[0, 0, 1, 2]),
             eagerness: [rng.between(1, 6), rng.between(1, 6)],
             refused_rounds: rng.pick(&[0, 0, 0, 20]),
+            near_due: rng.pick(&[0, 0, 30]),
         }
     }
 }
@@ -138,11 +144,19 @@ fn live(
         moves += 1;
         let [submit, close] = setting.eagerness;
         let submit = if may_submit(world, steps.front()) { submit } else { 0 };
-        let close = if world.ledger.coordinator.has_waiting() { close } else { 0 };
+        let due = world.ledger.coordinator.next_due();
+        let close =
+            if world.ledger.coordinator.has_waiting() || due.is_some_and(|due| due <= *now) { close } else { 0 };
         let links = world.links();
         if submit + close + links.len() == 0 {
-            break;
+            match due {
+                // Nothing moves any more but time: the next hold expires, unless that takes years.
+                Some(due) if due < *now + YEAR => *now = due.max(*now + 1),
+                _ => break,
+            }
+            continue;
         }
+        world.sync(rng);
         let choice = rng.below(submit + close + links.len());
         if choice < submit {
             let step = steps.pop_front().expect("a step to submit");
@@ -153,7 +167,11 @@ fn live(
                 *heaved_at = world.log.frames.len();
             }
         } else if choice < submit + close {
-            *now = tick(*now, rng);
+            *now = match due {
+                Some(due) if due < *now + YEAR && rng.chance(setting.near_due) => due - 3 + rng.below(6) as u64,
+                _ if setting.near_due == 100 => *now + rng.word() % 1_000_000,
+                _ => tick(*now, rng),
+            };
             let admit = if rng.below(1000) < setting.refused_rounds {
                 Err(rng.pick(&[Outcome::StorageFull, Outcome::ShuttingDown]))
             } else {
@@ -198,6 +216,6 @@ fn tick(now: u64, rng: &mut Rng) -> u64 {
 }
 
 /// The key of an account in the engine's words.
-fn key(institution: u32, account: u128) -> AccountKey {
+pub(crate) fn key(institution: u32, account: u128) -> AccountKey {
     AccountKey { institution, account }
 }

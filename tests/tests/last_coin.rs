@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use florin_core::account::AccountKey;
 use florin_core::coordinator::{Answer, Command, Coordinator, Request, RoundLimits};
+use florin_core::link::Facts;
 use florin_core::shard::Shard;
 use florin_tests::encode;
-use florin_tests::model::item::{CREDIT, Control, DEBIT, Opening, Transaction};
+use florin_tests::model::item::{CREDIT, Control, DEBIT, Item, Opening};
 use florin_tests::model::number::POSTED;
 use florin_tests::model::{Entry, Model};
 
@@ -59,7 +60,10 @@ impl Pair {
             Command::Pass(number) => self.shards.iter_mut().for_each(|shard| shard.pass(number)),
             Command::Answer(answer) => self.answers.push_back(answer),
             Command::Frame(_) => {}
-            Command::Run(_) | Command::Read { .. } => unreachable!("two shards, and nobody reads"),
+            Command::Run(_) => unreachable!("there are two shards"),
+            Command::Read { .. } | Command::Change(_) | Command::FetchOriginals { .. } => {
+                unreachable!("nobody reads, changes accounts or reverses")
+            }
         }
     }
 }
@@ -79,25 +83,25 @@ fn a_last_coin_passed_back_and_forth_8190_times_in_one_request_is_exact_in_one_r
         prepares: 0,
         finishes: 0,
     };
-    let mut model = Model::serving(&[1]);
+    let mut model = Model::new();
     let control = Control::asset(1 << 90, ASSET, "CZK", 2);
     let openings = [
         Opening::new(alice, ASSET, CREDIT).with_floor(0),
         Opening::new(bob, ASSET, CREDIT).with_floor(0),
         Opening::new(mint, ASSET, DEBIT),
     ];
-    let coin = [Transaction::transfer(1 << 91, mint, alice, ASSET, 1)];
+    let coin = [Item::transfer(1 << 91, mint, alice, ASSET, 1)];
     pair.ask(1, Request::Control(encode::control_request(1, &control)));
     pair.ask(2, Request::Open(encode::open_request(1, &openings)));
     pair.ask(3, post(&coin));
     model.control(1, &control);
     openings.iter().for_each(|opening| assert_eq!(model.open(1, opening).outcome, POSTED));
-    assert_eq!(model.post(1, &coin[0]).0.outcome, POSTED);
+    assert_eq!(model.run(1, &coin[0]).0.outcome, POSTED);
 
-    let passes: Vec<Transaction> = (0..COINS)
+    let passes: Vec<Item> = (0..COINS)
         .map(|i| {
             let (from, to) = if i % 2 == 0 { (alice, bob) } else { (bob, alice) };
-            Transaction::transfer(i as u128 + 1, from, to, ASSET, 1)
+            Item::transfer(i as u128 + 1, from, to, ASSET, 1)
         })
         .collect();
     let before = pair.coordinator.counters();
@@ -109,7 +113,7 @@ fn a_last_coin_passed_back_and_forth_8190_times_in_one_request_is_exact_in_one_r
     assert_eq!((pair.prepares, pair.finishes), (1, 1), "one exchange");
     assert!(answer.reply.all_posted());
     assert_eq!(answer.reply.count(), COINS);
-    let expected: Vec<Entry> = passes.iter().flat_map(|pass| model.post(1, pass).1).collect();
+    let expected: Vec<Entry> = passes.iter().flat_map(|pass| model.run(1, pass).1).collect();
     assert_eq!(answer.reply.postings.len(), expected.len());
     for (got, expected) in answer.reply.postings.iter().zip(&expected) {
         assert_eq!((got.version, got.balance.into()), (expected.version, expected.balance.clone()));
@@ -126,6 +130,6 @@ fn a_last_coin_passed_back_and_forth_8190_times_in_one_request_is_exact_in_one_r
     println!("{COINS} passes of the last coin in one round: {} votes, {maybes} in doubt", 2 * COINS);
 }
 
-fn post(transactions: &[Transaction]) -> Request {
-    Request::Post { request: Arc::new(encode::post_request(1, true, transactions)), want_postings: true }
+fn post(items: &[Item]) -> Request {
+    Request::Post { request: Arc::new(encode::post_request(1, true, items)), want_postings: true, facts: Facts::new() }
 }

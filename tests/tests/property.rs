@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use florin_tests::sim::{self, Tally};
 
 /// Programs run by the normal suite; `--bin sim` runs more.
-const PROGRAMS: u64 = 3_000;
+const PROGRAMS: u64 = 600;
 
 #[test]
 fn any_program_on_any_number_of_shards_is_what_the_model_says() {

@@ -53,7 +53,7 @@ pub use key::{ChainKey, KeyRing};
 pub use ledger::{LedgerId, LedgerManifest, LedgerOptions};
 pub use lock::DataLock;
 pub use probe::{ProbeOptions, ProbeReport, ProbeRow, probe};
-pub use reader::{FrameRef, LogReader};
+pub use reader::{FrameRef, LogReader, SealedSegment};
 pub use recover::{LogOptions, Recovered, recover, recover_on};
 pub use room::Room;
 pub use stats::LogStats;

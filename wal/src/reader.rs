@@ -1,5 +1,5 @@
 //! Reads frames back, only up to the durable position, with positioned reads and no maps. Cheap to clone, one per
-//! thread; all of them share the tables.
+//! thread; all of them share the tables. Says which segments are sealed, for whoever derives something from them.
 
 use crate::error::ReadError;
 use crate::frame::{FrameHead, FramePlace};
@@ -19,6 +19,25 @@ pub struct FrameRef {
     pub head: FrameHead,
     /// Where it stands.
     pub place: FramePlace,
+}
+
+/// A segment behind the one that is written: nothing in it changes any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SealedSegment {
+    /// Its ordinal, from 1 without gaps.
+    pub ordinal: u64,
+    /// Its salt, random: a secret of this disk.
+    pub salt: u64,
+    /// Number of its first frame.
+    pub first_frame: u64,
+    /// How many frames it has; 0 if it holds empty groups only.
+    pub frames: u64,
+    /// Its first sequence number.
+    pub first_sequence: u64,
+    /// How many sequence numbers it has.
+    pub count: u64,
+    /// Chain MAC of its last frame: with it, what the segment holds is known to the last bit.
+    pub last_mac: [u8; 32],
 }
 
 /// Reads the log beside its writer.
@@ -47,6 +66,17 @@ impl LogReader {
         self.shared.durable.load(Ordering::Acquire)
     }
 
+    /// Another reader of the same log that shares no table with this one, so that neither waits for the other or takes
+    /// the other's tables away.
+    pub fn apart(&self) -> LogReader {
+        LogReader { tables: Arc::new(self.tables.apart()), last: None, ..self.clone() }
+    }
+
+    /// The sealed segments behind the one with this ordinal, in order; 0 for all.
+    pub fn sealed(&self, after: u64) -> Vec<SealedSegment> {
+        self.shared.segments.sealed(after)
+    }
+
     /// The durable frame with a sequence number; `None` if there is none (yet).
     pub fn frame_of_sequence(&mut self, sequence: u64) -> Result<Option<FrameRef>, ReadError> {
         // Before the segments: those begun since hold later frames only.
@@ -66,6 +96,18 @@ impl LogReader {
         };
         let Some((head, _)) = segment else { return Err(ReadError::NoFrame { frame: number, durable }) };
         let (place, head) = self.table(head)?.frame(&self.keys, number)?;
+        Ok(FrameRef { head, place })
+    }
+
+    /// The durable frame with this number at a place that was noted earlier, without walking its segment. An error if
+    /// another stands there, or none.
+    pub fn frame_at(&mut self, number: u64, place: FramePlace) -> Result<FrameRef, ReadError> {
+        let durable = self.durable();
+        let segment = self.shared.segments.of_frame(number).filter(|_| (FIRST_FRAME..=durable).contains(&number));
+        let Some((head, _)) = segment.filter(|(head, _)| head.ordinal == place.segment) else {
+            return Err(ReadError::NoFrame { frame: number, durable });
+        };
+        let head = self.table(head)?.head_of(number, place.offset)?;
         Ok(FrameRef { head, place })
     }
 
@@ -92,15 +134,26 @@ impl LogReader {
         vouchers: &mut Vec<u8>,
     ) -> Result<FrameRef, ReadError> {
         let frame = self.frame(number)?;
+        self.read_whole(&frame, payload, vouchers)?;
+        Ok(frame)
+    }
+
+    /// Reads all of a frame that was found into the two vectors and checks both digests.
+    pub fn read_whole(
+        &mut self,
+        frame: &FrameRef,
+        payload: &mut Vec<u8>,
+        vouchers: &mut Vec<u8>,
+    ) -> Result<(), ReadError> {
         payload.resize(frame.head.payload_bytes as usize, 0);
         vouchers.resize(frame.head.vouchers_bytes as usize, 0);
-        self.read_payload(&frame, 0, payload)?;
-        self.read_vouchers(&frame, 0, vouchers)?;
+        self.read_payload(frame, 0, payload)?;
+        self.read_vouchers(frame, 0, vouchers)?;
         if blake3::hash(payload) != frame.head.digest || blake3::hash(vouchers) != frame.head.vouchers_digest {
             let (file, offset) = (frame.place.file(), frame.place.offset);
             return Err(ReadError::Damaged { file, offset, reason: "the digest of the frame does not match" });
         }
-        Ok(frame)
+        Ok(())
     }
 
     fn read_body(&mut self, frame: &FrameRef, offset: u64, into: &mut [u8]) -> Result<(), ReadError> {

@@ -2,6 +2,7 @@
 //! segments, not of frames.
 
 use crate::format::SegmentHead;
+use crate::reader::SealedSegment;
 use std::sync::{PoisonError, RwLock};
 
 /// Folder of the segments in the data directory.
@@ -44,6 +45,23 @@ impl Segments {
     /// The segment that would hold a sequence number, and the last frame that it can hold.
     pub(crate) fn of_sequence(&self, sequence: u64) -> Option<(SegmentHead, u64)> {
         self.last_where(|head| head.first_sequence <= sequence)
+    }
+
+    /// The segments behind an ordinal that another one follows, in order. The first group of that one was written after
+    /// all of their frames were durable.
+    pub(crate) fn sealed(&self, after: u64) -> Vec<SealedSegment> {
+        let heads = self.heads.read().unwrap_or_else(PoisonError::into_inner);
+        let from = heads.partition_point(|head| head.ordinal <= after);
+        let sealed = heads[from..].windows(2).map(|pair| SealedSegment {
+            ordinal: pair[0].ordinal,
+            salt: pair[0].salt,
+            first_frame: pair[0].first_frame,
+            frames: pair[1].first_frame - pair[0].first_frame,
+            first_sequence: pair[0].first_sequence,
+            count: pair[1].first_sequence - pair[0].first_sequence,
+            last_mac: pair[1].previous_mac,
+        });
+        sealed.collect()
     }
 
     fn last_where(&self, before: impl Fn(&SegmentHead) -> bool) -> Option<(SegmentHead, u64)> {

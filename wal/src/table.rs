@@ -98,13 +98,22 @@ impl SegmentTable {
 
     fn head_at(&self, number: u64, row: Row) -> Result<(FramePlace, FrameHead), ReadError> {
         let offset = u64::from(row.offset);
-        let mut header = [0; FRAME_HEADER_BYTES];
-        self.read(offset, &mut header)?;
-        let head = format::decode_frame(&header, &self.head.ledger).map_err(|reason| self.damaged(offset, reason))?;
-        if head.number != number || head.first_sequence != row.first_sequence {
+        let head = self.head_of(number, offset)?;
+        if head.first_sequence != row.first_sequence {
             return Err(self.damaged(offset, "the frame header has changed"));
         }
         Ok((FramePlace { segment: self.head.ordinal, offset }, head))
+    }
+
+    /// The head of the frame with this number that stands at an offset.
+    pub(crate) fn head_of(&self, number: u64, offset: u64) -> Result<FrameHead, ReadError> {
+        let mut header = [0; FRAME_HEADER_BYTES];
+        self.read(offset, &mut header)?;
+        let head = format::decode_frame(&header, &self.head.ledger).map_err(|reason| self.damaged(offset, reason))?;
+        match head.number == number {
+            true => Ok(head),
+            false => Err(self.damaged(offset, "another frame stands here")),
+        }
     }
 
     /// Adds the frames of the next group. It is durable, so anything wrong is damage.
@@ -160,6 +169,11 @@ pub(crate) struct Tables {
 impl Tables {
     pub(crate) fn new(storage: Arc<dyn Storage>) -> Tables {
         Tables { storage, recent: Mutex::new(Vec::with_capacity(SEGMENT_TABLES)) }
+    }
+
+    /// Tables of the same log for somebody else.
+    pub(crate) fn apart(&self) -> Tables {
+        Tables::new(Arc::clone(&self.storage))
     }
 
     /// The table of a segment.

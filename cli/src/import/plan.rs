@@ -83,7 +83,11 @@ impl Need {
         too_high.then(|| {
             CliError::disagree(
                 format!("{who} with {}, but the file needs {}", show(existing.floor), show(self.floor)),
-                "limits cannot be changed yet: import into a fresh ledger (`florin init --data NEW`), or leave --allow-overdraft away",
+                format!(
+                    "lower it (`florin account limits '@{}' --floor {} --reason TEXT`), or import into a fresh ledger",
+                    self.name,
+                    self.floor.map_or("none".to_string(), |floor| format_amount(floor, asset.scale))
+                ),
             )
         })
     }
@@ -198,10 +202,12 @@ mod tests {
             alarm: None,
             posted: 0,
             held: 0,
+            incoming: 0,
             version: 0,
             opened: 1,
             last_entry: 1,
             label: "a".into(),
+            attributes: [].into(),
         };
         let need = |floor| Need { name: "a".to_string(), id: 9, customer: true, floor: Some(floor) };
         let conflict = need(-12_345).conflict(&record(Some(0), Side::Credit), &czk()).unwrap();

@@ -191,7 +191,8 @@ async fn quickstart(arguments: &QuickstartArguments, data: &Path, output: Output
 
     steps.next(format!("A statement: {}", merchant_name(SHOWN_MERCHANT)));
     let merchant = account_of_name(&merchant_name(SHOWN_MERCHANT));
-    if let Some((page, entries)) = statement::fetch(&client, merchant, None, STATEMENT_ENTRIES).await? {
+    let newest = statement::Part { limit: STATEMENT_ENTRIES, ..statement::Part::default() };
+    if let Some((page, entries)) = statement::fetch(&client, merchant, &newest).await? {
         let names = statement::names(&client, &entries).await?;
         statement::table(&entries, asset.scale, &names).write(&output);
         steps.say(format!(

@@ -64,27 +64,69 @@ impl Limits {
         (self.ceiling != i128::MAX).then_some(self.ceiling)
     }
 
-    /// Range, floor and ceiling, for an account at `balance` and a total effect on its normal side. Limits look only in the
-    /// direction of the change. Along a rising balance the answer passes through each refusal at most once, so what is
-    /// refused alike at both ends of an interval is refused everywhere in it.
-    pub fn check(&self, balance: i128, effect: i128) -> Result<(), Outcome> {
-        let after = balance + effect;
-        if effect < 0 {
-            if after < -BALANCE_MAX {
-                return Err(Outcome::BalanceRange);
-            }
-            if after < self.floor {
-                return Err(Outcome::BelowFloor);
-            }
-        } else if effect > 0 {
-            if after > BALANCE_MAX {
-                return Err(Outcome::BalanceRange);
-            }
-            if after > self.ceiling {
-                return Err(Outcome::AboveCeiling);
-            }
+    /// Range, floor and ceiling of an account at `available` and `gross`, for what an item does to the two. Limits look only in
+    /// the direction of the change; forced items skip floor and ceiling. The lower `available` and the higher `gross`, the
+    /// earlier in the list the refusal: so what is refused alike at the best and at the worst corner is refused everywhere
+    /// between.
+    pub fn check(&self, available: i128, gross: i128, change: Change, forced: bool) -> Result<(), Outcome> {
+        let (after, above) = (available + change.available, gross + change.gross);
+        let (lowers, raises) = (change.available < 0, change.gross > 0);
+        if (lowers && after < -BALANCE_MAX) || (raises && above > BALANCE_MAX) {
+            return Err(Outcome::BalanceRange);
+        }
+        if forced {
+            return Ok(());
+        }
+        if lowers && after < self.floor {
+            return Err(Outcome::BelowFloor);
+        }
+        if raises && above > self.ceiling {
+            return Err(Outcome::AboveCeiling);
         }
         Ok(())
+    }
+}
+
+/// What an item does to the two balances that limits look at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Change {
+    /// To posted less what is held.
+    pub available: i128,
+    /// To posted and incoming.
+    pub gross: i128,
+}
+
+/// Number of an entry on its account, and whether the entry took the balance across the alarm level: in the top bit, which
+/// no number of entries reaches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Version(u64);
+
+impl Version {
+    const ALARM: u64 = 1 << 63;
+
+    /// The `number`-th entry.
+    pub fn new(number: u64, alarm: bool) -> Version {
+        Version(number | if alarm { Version::ALARM } else { 0 })
+    }
+
+    /// The version that these bits say.
+    pub fn from_bits(bits: u64) -> Version {
+        Version(bits)
+    }
+
+    /// As it is stored.
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// Number of the entry; 0 = there is none.
+    pub fn number(self) -> u64 {
+        self.0 & !Version::ALARM
+    }
+
+    /// Whether the entry crossed the alarm level.
+    pub fn alarm(self) -> bool {
+        self.0 & Version::ALARM != 0
     }
 }
 
@@ -92,11 +134,24 @@ impl Limits {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct EntryResult {
     /// Version of the account after the entry.
-    pub version: u64,
+    pub version: Version,
     /// Balance after, normal side, minor units.
     pub balance: i128,
     /// Sequence number of the row with the account's previous entry, or of its opening.
     pub previous: u64,
+}
+
+/// What an entry of a hold, of what follows on one, or of a reversal did beside that.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct HeldResult {
+    /// Amount held, added, captured or reversed.
+    pub amount: u128,
+    /// Amount freed.
+    pub freed: u128,
+    /// What is left: of the hold's posting, or to reverse of the original's.
+    pub left: u128,
+    /// What holds reserve on the posting's side of the account, after the entry.
+    pub held: i128,
 }
 
 /// The part of an account that a posting touches: two cache lines.
@@ -111,18 +166,20 @@ pub struct Account {
     pub normal_side: Side,
     /// Status.
     pub status: Status,
+    /// Whether it has an alarm level, which stands in its details.
+    pub has_alarm: bool,
     /// Balance, normal side, minor units.
     pub posted: i128,
+    /// Reserved by holds on the side opposite to the normal one: what is to leave.
+    pub held: i128,
+    /// Reserved by holds on the normal side: what is to come.
+    pub incoming: i128,
     /// Floor and ceiling.
     pub limits: Limits,
     /// Number of entries.
     pub version: u64,
     /// Sequence number of the row with the last entry, or of the opening.
     pub last_entry: u64,
-    /// Sum of what undecided transactions may take away (at most 0): `posted + low` is the lowest balance possible.
-    pub low: i128,
-    /// Sum of what undecided transactions may add: `posted + high` is the highest balance possible.
-    pub high: i128,
 }
 
 const _: () = assert!(size_of::<Account>() == 128);
@@ -144,27 +201,64 @@ pub struct AccountDetails {
     pub alarm: Option<i128>,
     /// The limits as first opened, for comparing a repeated opening.
     pub opening_limits: Limits,
-    /// Label.
+    /// Label, as it was set last.
     pub label: Box<str>,
+    /// The opening, for comparing a repeated one: alarm level and label as they were then.
+    pub opening_alarm: Option<i128>,
+    /// See `opening_alarm`.
+    pub opening_label: Box<str>,
+    /// Attributes: bytes that the client gave.
+    pub attributes: Box<[u8]>,
 }
 
-/// The total effect of a transaction on one account.
+/// The total effect of an item on one account.
 #[derive(Clone, Copy, Debug)]
 pub struct Effect {
-    /// The account.
-    pub key: AccountKey,
-    /// Debits less credits, minor units.
-    pub net_debit: i128,
+    /// The account's number.
+    pub account: u128,
+    /// Sum of its debits, minor units.
+    pub debit: i128,
+    /// Sum of its credits, minor units.
+    pub credit: i128,
+    /// The tenant.
+    pub institution: u32,
     /// Asset that its postings name.
     pub asset: u32,
     /// Index of the posting that first mentions the account.
     pub first_posting: u8,
-    /// Whether a posting debits it.
-    pub debits: bool,
-    /// Whether a posting credits it.
-    pub credits: bool,
     /// Whether its postings name several assets, one of which must be wrong.
     pub assets_differ: bool,
+    /// Whether all that happens to it is that something held is freed, which nothing can refuse.
+    pub only_freed: bool,
+}
+
+const _: () = assert!(size_of::<Effect>() == 64);
+
+impl Effect {
+    /// Name of the account.
+    pub fn key(&self) -> AccountKey {
+        AccountKey { institution: self.institution, account: self.account }
+    }
+
+    /// Sum on the account's normal side, and on the other one.
+    pub fn sums(&self, normal_side: Side) -> (i128, i128) {
+        match normal_side {
+            Side::Debit => (self.debit, self.credit),
+            Side::Credit => (self.credit, self.debit),
+        }
+    }
+
+    /// What posting it does to an account with this normal side.
+    pub fn posted_on(&self, normal_side: Side) -> Change {
+        let (with, against) = self.sums(normal_side);
+        Change { available: with - against, gross: with - against }
+    }
+
+    /// What holding it does to an account with this normal side.
+    pub fn held_on(&self, normal_side: Side) -> Change {
+        let (with, against) = self.sums(normal_side);
+        Change { available: -against, gross: with }
+    }
 }
 
 impl Account {
@@ -176,12 +270,13 @@ impl Account {
             asset: row.asset.get(),
             normal_side: Side::from_byte(row.normal_side).expect("an opening whose shape was checked"),
             status: Status::Open,
+            has_alarm: row.alarm().is_some(),
             posted: 0,
+            held: 0,
+            incoming: 0,
             limits: Limits::new(row.floor(), row.ceiling()),
             version: 0,
             last_entry: sequence,
-            low: 0,
-            high: 0,
         }
     }
 
@@ -195,36 +290,59 @@ impl Account {
         self.account == key.account && self.institution == key.institution
     }
 
-    /// A net debit as seen from the account's normal side.
-    pub fn on_normal_side(&self, net_debit: i128) -> i128 {
-        match self.normal_side {
-            Side::Debit => net_debit,
-            Side::Credit => -net_debit,
-        }
+    /// Posted less what is held: what the floor looks at.
+    pub fn available(&self) -> i128 {
+        self.posted - self.held
     }
 
-    /// The checks that do not depend on the balance: asset and status.
-    pub fn check_facts(&self, effect: &Effect) -> Result<(), Outcome> {
+    /// Posted and incoming: what the ceiling looks at.
+    pub fn gross(&self) -> i128 {
+        self.posted + self.incoming
+    }
+
+    /// The checks that do not depend on balances: asset and status. Forced items skip freezes.
+    pub fn check_facts(&self, effect: &Effect, forced: bool) -> Result<(), Outcome> {
         if effect.assets_differ || effect.asset != self.asset {
             return Err(Outcome::AccountAssetDiffers);
         }
         match self.status {
             Status::Open => Ok(()),
             Status::Closed => Err(Outcome::AccountClosed),
-            Status::DebitFrozen | Status::Frozen if effect.debits => Err(Outcome::AccountDebitFrozen),
-            Status::CreditFrozen | Status::Frozen if effect.credits => Err(Outcome::AccountCreditFrozen),
+            _ if forced => Ok(()),
+            Status::DebitFrozen | Status::Frozen if effect.debit > 0 => Err(Outcome::AccountDebitFrozen),
+            Status::CreditFrozen | Status::Frozen if effect.credit > 0 => Err(Outcome::AccountCreditFrozen),
             _ => Ok(()),
         }
     }
 
-    /// Makes an entry: the one place where a balance changes.
-    pub fn apply(&mut self, side: Side, amount: u128, sequence: u64) -> EntryResult {
-        let debit = if side == Side::Debit { amount as i128 } else { -(amount as i128) };
+    /// Makes an entry that posts `amount` on `side` and changes what is held there by `reserved`: the one place where a
+    /// balance changes. `details` has the alarm level.
+    #[inline]
+    pub fn apply(
+        &mut self,
+        side: Side,
+        amount: i128,
+        reserved: i128,
+        sequence: u64,
+        details: &AccountDetails,
+    ) -> EntryResult {
+        let with = side == self.normal_side;
+        let before = self.posted;
+        self.posted += if with { amount } else { -amount };
+        if reserved != 0 {
+            *self.reserve(side) += reserved;
+        }
+        let crossed = |level: i128| (before < level) != (self.posted < level);
+        let alarm = self.has_alarm && details.alarm.is_some_and(crossed);
         let previous = self.last_entry;
-        self.posted += self.on_normal_side(debit);
         self.version += 1;
         self.last_entry = sequence;
-        EntryResult { version: self.version, balance: self.posted, previous }
+        EntryResult { version: Version::new(self.version, alarm), balance: self.posted, previous }
+    }
+
+    /// What holds reserve on a side.
+    pub fn reserve(&mut self, side: Side) -> &mut i128 {
+        if side == self.normal_side { &mut self.incoming } else { &mut self.held }
     }
 
     /// The account as a reader sees it.
@@ -242,11 +360,13 @@ impl Account {
             ceiling: self.limits.ceiling(),
             alarm: details.alarm,
             posted: self.posted,
-            held: 0,
+            held: self.held,
+            incoming: self.incoming,
             version: self.version,
             opened: details.opened,
             last_entry: self.last_entry,
             label: details.label.clone(),
+            attributes: details.attributes.clone(),
         }
     }
 }
@@ -263,6 +383,9 @@ impl AccountDetails {
             alarm: row.alarm(),
             opening_limits: Limits::new(row.floor(), row.ceiling()),
             label: row.label().into(),
+            opening_alarm: row.alarm(),
+            opening_label: row.label().into(),
+            attributes: Box::default(),
         }
     }
 
@@ -277,8 +400,8 @@ impl AccountDetails {
             (self.category == row.category, Field::Category),
             (self.opening_limits.floor == limits.floor, Field::Floor),
             (self.opening_limits.ceiling == limits.ceiling, Field::Ceiling),
-            (self.alarm == row.alarm(), Field::Alarm),
-            (&*self.label == row.label(), Field::Label),
+            (self.opening_alarm == row.alarm(), Field::Alarm),
+            (&*self.opening_label == row.label(), Field::Label),
         ];
         checks.into_iter().find(|(same, _)| !same).map(|(_, field)| field)
     }

@@ -4,30 +4,28 @@
 //! which they are to be carried out. It holds no balances between rounds. What always holds: rounds are decided in order,
 //! each from one exchange with every shard; an answer names the frame that must be durable before it may leave.
 
+mod answers;
 mod barriers;
+mod rounds;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use barriers::PendingOpening;
+use barriers::Barrier;
 
-use crate::account::EntryResult;
 use crate::asset::{Asset, Assets};
-use crate::decide::{DecidedRound, decide};
+use crate::decide::{DecidedRound, Names, decide};
 use crate::dedup::Dedup;
+use crate::directory::Directory;
 use crate::entry::PostReply;
-use crate::frame::{FrameDraft, encoded_bytes};
+use crate::frame::FrameDraft;
+use crate::institution::Institutions;
 use crate::limits::*;
+use crate::link::{Facts, Target};
 use crate::outcome::Outcome;
-use crate::request::{ControlRequest, ItemResult, OpenRequest, PostRequest, PostingResult, TransactionView};
-use crate::round::{Decision, FinishedRound, Round};
-use crate::shard::{Ballot, Finished, Opening, Vote};
-
-/// The one institution that this version serves.
-pub const INSTITUTION: u32 = 1;
-
-/// Ids looked up together, so that their cache misses overlap.
-const TOUCHED_AHEAD: usize = 64;
+use crate::request::{ChangeRequest, ControlRequest, ItemKind, ItemResult, OpenRequest, PostRequest};
+use crate::round::{Decision, FinishedRound, Results, Round};
+use crate::shard::{Ballot, Changes, Finished, Opening, Vote};
 
 /// Bounds of a round; smaller ones than the limits make tests meet the edges.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,7 +59,11 @@ impl RoundLimits {
         assert!((1..=OPEN_ROUNDS_MAX).contains(&self.open_rounds));
         assert!((1..=ROUND_TRANSACTIONS_MAX).contains(&self.transactions));
         assert!((POSTINGS_MAX..=ROUND_POSTINGS_MAX).contains(&self.postings));
-        let largest = LOG_ROW_BYTES + POSTINGS_MAX * POSTING_RECORD_BYTES + VOUCHER_RECORD_BYTES + VOUCHER_BYTES_MAX;
+        let largest = LOG_ROW_BYTES
+            + POSTINGS_MAX * HELD_RECORD_BYTES
+            + LINK_RECORD_BYTES
+            + VOUCHER_RECORD_BYTES
+            + VOUCHER_BYTES_MAX;
         assert!(self.frame_bytes >= largest.max(LOG_ROW_BYTES + CONTROL_BYTES_MAX), "any one item fits a frame");
     }
 }
@@ -78,9 +80,13 @@ pub enum Request {
         request: Arc<PostRequest>,
         /// Whether version and balance after of each posting are wanted.
         want_postings: bool,
+        /// What history says about originals that its reversals name, as far as it was looked up.
+        facts: Facts,
     },
     /// Account openings.
     Open(OpenRequest),
+    /// Account changes.
+    Change(Arc<ChangeRequest>),
     /// A control record.
     Control(ControlRequest),
     /// A read: answered by the shards between two rounds, after everything submitted before it.
@@ -112,8 +118,17 @@ pub enum Command {
         /// Booked-at per row; 0 = not opened.
         times: Arc<Vec<u64>>,
     },
+    /// To every shard: make the changes of its accounts, answer with [`Coordinator::on_changed`].
+    Change(Arc<Changes>),
     /// To every shard: the round has nothing for it. No answer.
     Pass(u64),
+    /// Look originals up in the durable log, answer with [`Coordinator::on_facts`]. Nothing is sequenced before.
+    FetchOriginals {
+        /// The request whose reversals name them.
+        ticket: Ticket,
+        /// Id and sequence number of each.
+        originals: Vec<(u128, u64)>,
+    },
     /// Append a frame to the log.
     Frame(FrameDraft),
     /// To every shard: answer the read now. The answer may leave when frame `after` is durable.
@@ -177,37 +192,20 @@ struct Waiting {
     taken: usize,
 }
 
-/// What became of an item when its round was made.
-#[derive(Clone, Copy, Debug)]
-enum Disposition {
-    Sequenced(u32),
-    Repeat(u64),
-    Refused(Outcome),
-}
-
-/// A part of a request in a round.
-#[derive(Debug)]
-struct Part {
-    ticket: Ticket,
-    first_item: u32,
-    dispositions: Vec<Disposition>,
-    last: bool,
-}
-
 #[derive(Debug)]
 struct InFlight {
     round: Arc<Round>,
     ballots: Vec<Ballot>,
     decisions: Option<Arc<Vec<Decision>>>,
-    results: Vec<EntryResult>,
+    results: Results,
     finished: usize,
-    parts: Vec<Part>,
+    parts: Vec<answers::Part>,
     reads: Vec<Ticket>,
 }
 
 impl InFlight {
     fn last_sequence(&self) -> u64 {
-        self.round.first_sequence + self.round.transactions.len() as u64 - 1
+        self.round.first_sequence + self.round.items.len() as u64 - 1
     }
 }
 
@@ -223,6 +221,8 @@ pub struct Coordinator {
     shards: usize,
     limits: RoundLimits,
     assets: Assets,
+    institutions: Institutions,
+    holds: Directory,
     dedup: Dedup,
     next_round: u64,
     next_sequence: u64,
@@ -231,7 +231,17 @@ pub struct Coordinator {
     waiting_items: usize,
     in_flight: VecDeque<InFlight>,
     decided: VecDeque<DecidedRound>,
-    opening: Option<PendingOpening>,
+    /// Finished rounds that may not be durable yet: originals in them cannot be read from the log.
+    recent: VecDeque<FinishedRound>,
+    /// Last frame known durable.
+    durable: u64,
+    barrier: Option<Barrier>,
+    /// The request for which originals are being looked up.
+    awaiting: Option<Ticket>,
+    /// Whether due holds may expire with the next round.
+    expiries_allowed: bool,
+    /// Whether the last round had expiries alone.
+    only_expired: bool,
     assemblies: HashMap<Ticket, Assembly>,
     commands: VecDeque<Command>,
     counters: Counters,
@@ -246,6 +256,8 @@ impl Coordinator {
             shards,
             limits,
             assets: Assets::default(),
+            institutions: Institutions::default(),
+            holds: Directory::default(),
             dedup: Dedup::new(seed),
             next_round: 1,
             next_sequence: 1,
@@ -254,7 +266,12 @@ impl Coordinator {
             waiting_items: 0,
             in_flight: VecDeque::new(),
             decided: VecDeque::new(),
-            opening: None,
+            recent: VecDeque::new(),
+            durable: 0,
+            barrier: None,
+            awaiting: None,
+            expiries_allowed: true,
+            only_expired: false,
             assemblies: HashMap::new(),
             commands: VecDeque::new(),
             counters: Counters::default(),
@@ -264,12 +281,12 @@ impl Coordinator {
     /// Takes a request. It gets its order with respect to all others here.
     pub fn submit(&mut self, ticket: Ticket, request: Request) {
         match &request {
-            Request::Post { request, want_postings } => {
+            Request::Post { request, want_postings, .. } => {
                 self.waiting_items += request.count();
                 let assembly = Assembly { want_postings: *want_postings, ..Assembly::default() };
                 self.assemblies.insert(ticket, assembly);
             }
-            Request::Open(_) | Request::Control(_) => {
+            Request::Open(_) | Request::Change(_) | Request::Control(_) => {
                 self.waiting_items += 1;
                 self.assemblies.insert(ticket, Assembly::default());
             }
@@ -291,7 +308,7 @@ impl Coordinator {
 
     /// Whether nothing waits and nothing is under way.
     pub fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.in_flight.is_empty() && self.opening.is_none()
+        self.waiting.is_empty() && self.in_flight.is_empty() && self.barrier.is_none()
     }
 
     /// Whether any request waits.
@@ -301,7 +318,7 @@ impl Coordinator {
 
     /// Rounds that are not finished.
     pub fn rounds_in_flight(&self) -> usize {
-        self.in_flight.len() + usize::from(self.opening.is_some())
+        self.in_flight.len() + usize::from(self.barrier.is_some())
     }
 
     /// Last sequence number given out.
@@ -329,6 +346,26 @@ impl Coordinator {
         self.dedup.find(institution, id)
     }
 
+    /// When the next hold expires, nanoseconds since 1970-01-01 UTC. It does with the next round that is closed then.
+    pub fn next_due(&self) -> Option<u64> {
+        self.holds.next_due()
+    }
+
+    /// Whether due holds may expire with the rounds to come: not where their rows would find no room in the log.
+    pub fn allow_expiries(&mut self, allowed: bool) {
+        self.expiries_allowed = allowed;
+    }
+
+    /// The open holds.
+    pub fn holds(&self) -> &Directory {
+        &self.holds
+    }
+
+    /// The institutions.
+    pub fn institutions(&self) -> &Institutions {
+        &self.institutions
+    }
+
     /// The registered assets.
     pub fn assets(&self) -> &Assets {
         &self.assets
@@ -344,180 +381,16 @@ impl Coordinator {
         self.commands.pop_front()
     }
 
-    /// Makes at most one round of what waits, at time `now` (nanoseconds since 1970-01-01 UTC), and says whether it did
-    /// anything. With `admit` an error, what waits is refused with it instead, and nothing of it is recorded.
-    pub fn close_round(&mut self, now: u64, admit: Result<(), Outcome>) -> bool {
-        if self.opening.is_some() || self.in_flight.len() >= self.limits.open_rounds {
-            return false;
-        }
-        let mut round = Round {
-            number: self.next_round,
-            first_sequence: self.next_sequence,
-            booked_at: now.max(self.last_booked_at + 1),
-            ..Round::with_capacity(self.waiting_items.min(self.limits.transactions))
-        };
-        let mut parts = Vec::new();
-        let mut reads = Vec::new();
-        let mut request_bytes = 0;
-        let mut frame_bytes = 0;
-        let mut progress = false;
-        while let Some(front) = self.waiting.front() {
-            let ticket = front.ticket;
-            let barrier_up = !round.transactions.is_empty() || !self.in_flight.is_empty();
-            match front.request.clone() {
-                Request::Read => {
-                    reads.push(ticket);
-                    self.waiting.pop_front();
-                    progress = true;
-                }
-                Request::Post { request, .. } => {
-                    let first_item = front.taken;
-                    let room = Room { request_bytes: &mut request_bytes, frame_bytes: &mut frame_bytes };
-                    let dispositions = self.take_items(&mut round, &request, first_item, room, admit);
-                    let taken = first_item + dispositions.len();
-                    let last = taken == request.count();
-                    progress |= !dispositions.is_empty();
-                    self.waiting_items -= dispositions.len();
-                    parts.push(Part { ticket, first_item: first_item as u32, dispositions, last });
-                    if !last {
-                        self.waiting.front_mut().expect("the front is being taken").taken = taken;
-                        break;
-                    }
-                    self.waiting.pop_front();
-                }
-                Request::Open(_) | Request::Control(_) if barrier_up && admit.is_ok() => break,
-                Request::Open(request) => {
-                    if !parts.is_empty() || !reads.is_empty() {
-                        break; // What came before is answered first.
-                    }
-                    self.take_openings(ticket, &request, now, admit);
-                    return true;
-                }
-                Request::Control(request) => {
-                    if !parts.is_empty() || !reads.is_empty() {
-                        break;
-                    }
-                    self.waiting.pop_front();
-                    self.waiting_items -= 1;
-                    self.take_control(ticket, request, now, admit);
-                    return true;
-                }
-            }
-        }
-        if round.transactions.is_empty() {
-            self.attach(parts, reads);
-            return progress;
-        }
-        self.launch(round, parts, reads);
-        true
-    }
-
-    /// Takes items of a request into the round until it is full.
-    fn take_items(
-        &mut self,
-        round: &mut Round,
-        request: &Arc<PostRequest>,
-        first_item: usize,
-        room: Room<'_>,
-        admit: Result<(), Outcome>,
-    ) -> Vec<Disposition> {
-        let mut dispositions = Vec::with_capacity(request.count() - first_item);
-        let source = round.requests.len() as u32;
-        round.requests.push(request.clone());
-        let bytes_per_item = request.payload_bytes() / request.count();
-        for item in first_item..request.count() {
-            if (item - first_item).is_multiple_of(TOUCHED_AHEAD) {
-                let ahead = item..request.count().min(item + TOUCHED_AHEAD);
-                self.dedup.touch(request.institution, ahead.map(|at| request.id(at)));
-            }
-            let view = request.transaction(item);
-            if let Err(outcome) = check_item(request, item, &view) {
-                dispositions.push(Disposition::Refused(outcome));
-                continue;
-            }
-            if let Err(outcome) = admit {
-                // What was recorded before is still answered: the client may be asking whether it was.
-                dispositions.push(match self.dedup.find(request.institution, view.id) {
-                    Some(original) => Disposition::Repeat(original),
-                    None => Disposition::Refused(outcome),
-                });
-                continue;
-            }
-            let encoded = encoded_bytes(&view);
-            if round.transactions.len() == self.limits.transactions
-                || round.postings.len() + view.postings.count() > self.limits.postings
-                || *room.frame_bytes + encoded > self.limits.frame_bytes
-                || (*room.request_bytes + bytes_per_item > self.limits.request_bytes && !round.transactions.is_empty())
-            {
-                break;
-            }
-            let sequence = round.first_sequence + round.transactions.len() as u64;
-            match self.dedup.insert(request.institution, view.id, sequence) {
-                Err(original) => dispositions.push(Disposition::Repeat(original)),
-                Ok(()) => {
-                    dispositions.push(Disposition::Sequenced(round.transactions.len() as u32));
-                    round.push((source, item as u32), &view, &self.assets, self.shards);
-                    *room.request_bytes += bytes_per_item;
-                    *room.frame_bytes += encoded;
-                }
-            }
-        }
-        dispositions
-    }
-
-    /// Hangs answers that wait for no round of their own onto the last round under way, or gives them at once.
-    fn attach(&mut self, parts: Vec<Part>, reads: Vec<Ticket>) {
-        if let Some(last) = self.in_flight.back_mut() {
-            last.parts.extend(parts);
-            if last.decisions.is_none() && self.shards > 1 {
-                last.reads.extend(reads);
-                return;
-            }
-            let (after, position) = (last.round.number, last.last_sequence());
-            self.commands.extend(reads.into_iter().map(|ticket| Command::Read { ticket, after, position }));
-            return;
-        }
-        for part in parts {
-            self.answer_part(part, None);
-        }
-        let (after, position) = (self.last_round(), self.last_sequence());
-        self.commands.extend(reads.into_iter().map(|ticket| Command::Read { ticket, after, position }));
-    }
-
-    fn launch(&mut self, round: Round, parts: Vec<Part>, reads: Vec<Ticket>) {
-        let count = round.transactions.len() as u64;
-        assert!(count < u64::from(u32::MAX) && self.next_sequence < (1 << 63), "sequence numbers are used up");
-        self.next_round += 1;
-        self.next_sequence += count;
-        self.last_booked_at = round.booked_at + count - 1;
-        self.counters.rounds += 1;
-        let round = Arc::new(round);
-        let mut flight = InFlight {
-            round: round.clone(),
-            ballots: Vec::with_capacity(self.shards),
-            decisions: None,
-            results: Vec::new(),
-            finished: 0,
-            parts,
-            reads,
-        };
-        if self.shards == 1 {
-            let (after, position) = (round.number, flight.last_sequence());
-            self.commands.push_back(Command::Run(round));
-            let reads = std::mem::take(&mut flight.reads);
-            self.commands.extend(reads.into_iter().map(|ticket| Command::Read { ticket, after, position }));
-        } else {
-            flight.results = vec![EntryResult::default(); round.postings.len()];
-            self.commands.push_back(Command::Prepare(round));
-        }
-        self.in_flight.push_back(flight);
-    }
-
     /// The only shard has run a round.
-    pub fn on_ran(&mut self, number: u64, decisions: Vec<Decision>, results: Vec<EntryResult>) {
+    pub fn on_ran(&mut self, number: u64, mut decisions: Arc<Vec<Decision>>, results: Results) {
         let mut flight = self.in_flight.pop_front().expect("a round that was handed out");
         assert_eq!(flight.round.number, number, "rounds come back in order");
-        flight.decisions = Some(Arc::new(decisions));
+        if !flight.round.links.is_empty() {
+            let mut names = Names { holds: &mut self.holds, ids: &mut self.dedup, earlier: &[] };
+            let own: &mut Vec<Decision> = Arc::make_mut(&mut decisions);
+            names.take_over(&flight.round, own);
+        }
+        flight.decisions = Some(decisions);
         flight.results = results;
         self.complete(flight);
     }
@@ -533,7 +406,9 @@ impl Coordinator {
                 return;
             }
             flight.ballots.sort_unstable_by_key(|b| b.shard);
-            let decisions = Arc::new(decide(&flight.round, &flight.ballots, self.decided.make_contiguous()));
+            let earlier = self.decided.make_contiguous();
+            let mut names = Names { holds: &mut self.holds, ids: &mut self.dedup, earlier };
+            let decisions = Arc::new(decide(&flight.round, &flight.ballots, &mut names));
             flight.ballots = Vec::new();
             flight.decisions = Some(decisions.clone());
             let round = flight.round.clone();
@@ -555,17 +430,19 @@ impl Coordinator {
         let flight = &mut self.in_flight[(finished.round - first) as usize];
         let round = flight.round.clone();
         let decisions = flight.decisions.clone().expect("a round is decided before it is finished");
-        let mut results = finished.results.into_iter();
-        for (transaction, decision) in round.transactions.iter().zip(decisions.iter()) {
-            if decision.is_posted() {
-                for at in round.postings_of(transaction) {
-                    if round.homes[round.postings[at].effect as usize] == finished.shard {
-                        flight.results[at] = results.next().expect("a result for each posting applied");
+        let (mut entries, mut held) = (finished.entries.into_iter(), finished.held.into_iter());
+        for (item, _) in round.items.iter().zip(decisions.iter()).filter(|(_, d)| d.is_posted()) {
+            for (offset, at) in round.postings_of(item).enumerate() {
+                if round.homes[round.postings[at].effect as usize] == finished.shard {
+                    flight.results.entries[at] = entries.next().expect("a result for each posting applied");
+                    if item.kind != ItemKind::Post {
+                        let result = held.next().expect("a result for each posting applied");
+                        flight.results.held[item.held_from as usize + offset] = result;
                     }
                 }
             }
         }
-        assert!(results.next().is_none(), "a result for each posting applied, and no more");
+        assert!(entries.next().is_none() && held.next().is_none(), "a result for each posting applied, and no more");
         flight.finished += 1;
         if flight.finished == self.shards {
             let flight = self.in_flight.pop_front().expect("the round is in flight");
@@ -574,64 +451,20 @@ impl Coordinator {
         }
     }
 
-    /// A round is decided and applied: its frame, then its answers.
-    fn complete(&mut self, flight: InFlight) {
-        let decisions = flight.decisions.expect("a complete round is decided");
-        let posted = decisions.iter().filter(|d| d.is_posted()).count() as u64;
-        self.counters.posted += posted;
-        self.counters.refused += decisions.len() as u64 - posted;
-        let finished = FinishedRound { round: flight.round, decisions, results: flight.results };
-        // The frame goes out before the answers, which borrow the round.
-        let before = std::mem::take(&mut self.commands);
-        for part in flight.parts {
-            self.answer_part(part, Some(&finished));
+    /// Everything up to this frame is durable.
+    pub fn on_durable(&mut self, frame: u64) {
+        while self.recent.front().is_some_and(|finished| finished.round.number <= frame) {
+            self.recent.pop_front();
         }
-        let answered = std::mem::replace(&mut self.commands, before);
-        self.commands.push_back(Command::Frame(FrameDraft::Posts(finished)));
-        self.commands.extend(answered);
+        self.durable = frame.max(self.durable);
     }
 
-    /// Adds a part's results to its request's answer; gives the answer if it was the last part.
-    fn answer_part(&mut self, part: Part, finished: Option<&FinishedRound>) {
-        let mut assembly = self.assemblies.remove(&part.ticket).expect("a request that was submitted");
-        for (offset, disposition) in part.dispositions.iter().enumerate() {
-            let result = match *disposition {
-                Disposition::Refused(outcome) => refused(outcome, 0),
-                Disposition::Repeat(sequence) => {
-                    self.counters.repeats += 1;
-                    assembly.repeats.push(Repeat { item: part.first_item + offset as u32, sequence });
-                    repeat_of(sequence, 0)
-                }
-                Disposition::Sequenced(position) => {
-                    let finished = finished.expect("a sequenced item has its round");
-                    let decision = finished.decisions[position as usize];
-                    if assembly.want_postings && decision.is_posted() {
-                        let transaction = &finished.round.transactions[position as usize];
-                        let results = &finished.results[finished.round.postings_of(transaction)];
-                        let entry = |r: &EntryResult| PostingResult { version: r.version, balance: r.balance };
-                        assembly.reply.postings.extend(results.iter().map(entry));
-                    }
-                    ItemResult {
-                        outcome: decision.outcome,
-                        repeat: false,
-                        detail: decision.detail,
-                        sequence: finished.round.first_sequence + u64::from(position),
-                        booked_at: finished.round.booked_at + u64::from(position),
-                    }
-                }
-            };
-            assembly.reply.push(result);
-        }
-        self.finish_part(part.ticket, part.last, finished.map(|f| f.round.number), assembly);
-    }
-
-    fn finish_part(&mut self, ticket: Ticket, last: bool, after: Option<u64>, assembly: Assembly) {
-        if last {
-            let Assembly { reply, repeats, .. } = assembly;
-            let after = after.unwrap_or(self.last_round());
-            self.commands.push_back(Command::Answer(Answer { ticket, after, reply, repeats }));
-        } else {
-            self.assemblies.insert(ticket, assembly);
+    /// What the durable log says about originals that were asked for.
+    pub fn on_facts(&mut self, ticket: Ticket, found: Facts) {
+        assert_eq!(self.awaiting.take(), Some(ticket), "originals that were asked for");
+        match self.waiting.front_mut().map(|front| &mut front.request) {
+            Some(Request::Post { facts, .. }) => facts.extend(found),
+            _ => unreachable!("a request of reversals is at the front"),
         }
     }
 
@@ -649,24 +482,33 @@ impl Coordinator {
         Ok(())
     }
 
+    /// The institutions, to take over what the log says.
+    pub fn replay_institutions(&mut self) -> &mut Institutions {
+        &mut self.institutions
+    }
+
+    /// A recorded hold was placed.
+    pub fn replay_hold(&mut self, hold: Arc<Target>) {
+        self.holds.place(hold);
+    }
+
+    /// An open hold, if there is one with this id.
+    pub fn replay_find_hold(&self, institution: u32, id: u128) -> Option<Arc<Target>> {
+        self.holds.find(institution, id).cloned()
+    }
+
+    /// A recorded item closed a hold.
+    pub fn replay_close(&mut self, hold: &Target, kind: ItemKind) {
+        self.holds.close(&mut self.dedup, hold, kind);
+    }
+
     /// Goes on after a recorded frame.
     pub fn resume_after(&mut self, number: u64, last_sequence: u64, last_booked_at: u64) {
         assert!(self.is_idle(), "replay comes before any request");
         (self.next_round, self.next_sequence) = (number + 1, last_sequence + 1);
         self.last_booked_at = last_booked_at;
+        self.durable = number;
     }
-}
-
-/// What is left of a round's bounds.
-struct Room<'a> {
-    request_bytes: &'a mut usize,
-    frame_bytes: &'a mut usize,
-}
-
-/// The checks of an item that need nothing but the item.
-fn check_item(request: &PostRequest, item: usize, view: &TransactionView<'_>) -> Result<(), Outcome> {
-    request.check_shape_of(item, view)?;
-    if request.institution == INSTITUTION { Ok(()) } else { Err(Outcome::InstitutionUnknown) }
 }
 
 fn refused(outcome: Outcome, detail: u16) -> ItemResult {

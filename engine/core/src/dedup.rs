@@ -18,6 +18,18 @@ struct Used {
     /// 0 = free; rows are numbered from 1.
     sequence: u64,
     institution: u32,
+    /// What became of a hold: 0, or a [`Closed`].
+    closed: u32,
+}
+
+/// How a hold ended, noted beside its id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Closed {
+    /// Captured finally, or released.
+    ByClient = 1,
+    /// Its time was over.
+    ByExpiry = 2,
 }
 
 const _: () = assert!(size_of::<Used>() == 32);
@@ -122,8 +134,28 @@ impl Dedup {
             at = part.place(hash, institution, id);
         }
         part.used += 1;
-        part.entries[at] = Used { id: words(id), sequence, institution };
+        part.entries[at] = Used { id: words(id), sequence, institution, closed: 0 };
         Ok(())
+    }
+
+    /// Notes how the hold of a known id ended.
+    pub fn close(&mut self, institution: u32, id: u128, how: Closed) {
+        let (part, hash) = self.split(institution, id);
+        let part = &mut self.parts[part];
+        let at = part.place(hash, institution, id);
+        assert!(!part.entries[at].is_free(), "a hold's id is known");
+        part.entries[at].closed = how as u32;
+    }
+
+    /// How the hold of an id ended; none if it is open, or no hold, or not known.
+    pub fn closed(&self, institution: u32, id: u128) -> Option<Closed> {
+        let (part, hash) = self.split(institution, id);
+        let part = &self.parts[part];
+        match part.entries[part.place(hash, institution, id)].closed {
+            0 => None,
+            1 => Some(Closed::ByClient),
+            _ => Some(Closed::ByExpiry),
+        }
     }
 
     /// How many ids are known.

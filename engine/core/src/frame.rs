@@ -7,19 +7,20 @@
 mod decode;
 mod encode;
 
+pub use crate::institution::date_of;
 pub use decode::{ControlFrameRecord, FrameView, OpenRecord, Record, RowBytes, RowError};
-pub use encode::{ControlFrame, FrameDraft, encoded_bytes};
+pub use encode::{ControlFrame, FrameDraft, encoded_bytes, encoded_bytes_named};
 
 use zerocopy::little_endian::{I128, U16, U32, U64, U128};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::limits::{LOG_ROW_BYTES, POSTING_RECORD_BYTES, VOUCHER_RECORD_BYTES};
+use crate::limits::*;
 
 /// What a posting did, inside a row. 32 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct LogEntry {
-    /// Version of the account after it.
+    /// Version of the account after it; bit 63: the entry crossed the alarm level.
     pub version: U64,
     /// Balance after, normal side, minor units.
     pub balance: I128,
@@ -41,7 +42,7 @@ pub struct RowTail {
     pub code: U16,
     /// [`RowKind`].
     pub kind: u8,
-    /// No flag is defined yet: 0.
+    /// Bits [`FORCED`], [`FINAL`], [`ALL`], [`LINKED`].
     pub flags: u8,
     /// [`Outcome`].
     pub outcome: U16,
@@ -53,7 +54,7 @@ pub struct RowTail {
     pub value_date: U16,
     /// Business reference, 0 = none.
     pub reference: U128,
-    /// Bytes of the voucher.
+    /// Bytes of the voucher. Account change: bytes of reason and data together.
     pub voucher_length: U16,
     /// Offset of the row's extension from the start of the payload, 0 = none.
     pub extension: U32,
@@ -65,7 +66,8 @@ pub struct RowTail {
 pub struct LogRow {
     /// Id.
     pub id: U128,
-    /// Transfer: debit account. Journal: number of postings. Control record: bytes of the record.
+    /// Transfer: debit account. Journal and what has to do with holds and reversals: number of posting records. Control record:
+    /// bytes of the record. Account change: the account.
     pub debit: U128,
     /// Transfer: credit account. Otherwise 0.
     pub credit: U128,
@@ -127,6 +129,83 @@ pub struct LogPosting {
     pub entry: LogEntry,
 }
 
+/// What a transaction names, in the extension area after any voucher record. 32 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct LogLink {
+    /// Id of the hold or original, or of a related transaction; 0 = none.
+    pub id: U128,
+    /// Sequence number of the row of the hold or original; 0 in posts, holds and refusals.
+    pub sequence: U64,
+    /// Timeout of a hold, seconds, 0 = none.
+    pub timeout: U32,
+    /// Zero.
+    pub reserved: U32,
+}
+
+/// A posting of a hold, increase, capture, release, expiry or reversal, in the extension area. 128 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct LogHeld {
+    /// The account. In the refusal of an item that names postings by index: 0.
+    pub account: U128,
+    /// Held, added, captured or reversed, minor units; as asked for in a refusal.
+    pub amount: U128,
+    /// Freed, minor units.
+    pub freed: U128,
+    /// What is left of the hold's posting, or to reverse of the original's.
+    pub left: U128,
+    /// What holds reserve on the posting's side of the account, after it.
+    pub held: I128,
+    /// What it did; zeros if refused.
+    pub entry: LogEntry,
+    /// Asset number. 0 as `account`.
+    pub asset: U32,
+    /// 0 debit, 1 credit: the side that it posts on, or holds. 0 as `account`.
+    pub side: u8,
+    /// Index of the posting in the hold or original.
+    pub index: u8,
+    /// Zero.
+    pub reserved: [u8; 10],
+}
+
+/// What an account change asked for, in the extension area; reason and data follow. 64 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct LogChange {
+    /// As in [`crate::request::ChangeRow`], as are the others.
+    pub floor: I128,
+    /// New ceiling.
+    pub ceiling: I128,
+    /// New alarm level.
+    pub alarm: I128,
+    /// What was changed.
+    pub action: u8,
+    /// New status.
+    pub status: u8,
+    /// Which limits were set.
+    pub sets: u8,
+    /// Flags of the limits.
+    pub limit_flags: u8,
+    /// Whether it was forced.
+    pub flags: U16,
+    /// Bytes of the reason.
+    pub reason_length: U16,
+    /// Bytes of the new label or attributes.
+    pub data_length: U16,
+    /// Zero.
+    pub reserved: [u8; 6],
+}
+
+/// Row flag: limits and freezes were skipped.
+pub const FORCED: u8 = 1;
+/// Row flag: a capture freed what it left.
+pub const FINAL: u8 = 2;
+/// Row flag: all that was left of a hold, or a whole original.
+pub const ALL: u8 = 4;
+/// Row flag: there is a link record.
+pub const LINKED: u8 = 8;
+
 /// Where the voucher of a row is, in the extension area before any postings. 40 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -143,14 +222,9 @@ const _: () = assert!(size_of::<LogRow>() == LOG_ROW_BYTES);
 const _: () = assert!(size_of::<OpenRow>() == LOG_ROW_BYTES);
 const _: () = assert!(size_of::<LogPosting>() == POSTING_RECORD_BYTES);
 const _: () = assert!(size_of::<LogVoucher>() == VOUCHER_RECORD_BYTES);
-
-/// Nanoseconds of a day.
-const DAY_NS: u64 = 86_400_000_000_000;
-
-/// The UTC date of a time, days since 1970-01-01.
-pub fn date_of(time_ns: u64) -> u16 {
-    u16::try_from(time_ns / DAY_NS).unwrap_or(u16::MAX)
-}
+const _: () = assert!(size_of::<LogLink>() == LINK_RECORD_BYTES);
+const _: () = assert!(size_of::<LogHeld>() == HELD_RECORD_BYTES);
+const _: () = assert!(size_of::<LogChange>() == CHANGE_RECORD_BYTES);
 
 /// The head of a frame, as far as the core decides it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

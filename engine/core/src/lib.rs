@@ -6,17 +6,22 @@
 #![forbid(unsafe_code)]
 
 pub mod asset;
+pub mod control;
 pub mod entry;
+pub mod institution;
 pub mod limits;
 pub mod outcome;
 pub mod request;
 
 pub mod account;
+pub mod check;
 pub mod compare;
 pub mod coordinator;
 pub mod decide;
 pub mod dedup;
+pub mod directory;
 pub mod frame;
+pub mod link;
 pub mod replay;
 pub mod round;
 pub mod shard;

@@ -12,6 +12,16 @@ pub const POSTINGS_MAX: usize = 254;
 pub const VOUCHER_BYTES_MAX: usize = 4 * 1024;
 /// Longest label of an account, bytes of UTF-8.
 pub const LABEL_BYTES_MAX: usize = 64;
+/// Longest attributes of an account, bytes.
+pub const ATTRIBUTES_BYTES_MAX: usize = 1024;
+/// Longest reason of an account change, bytes of UTF-8.
+pub const REASON_BYTES_MAX: usize = 200;
+/// Most expiries of one round, so that payments go on beside a million holds that are due together.
+pub const ROUND_EXPIRIES_MAX: usize = 1_024;
+/// Most institutions of one ledger: each stays in memory.
+pub const INSTITUTIONS_MAX: usize = 10_000;
+/// Longest name of an institution, bytes of UTF-8.
+pub const INSTITUTION_NAME_BYTES_MAX: usize = 64;
 /// Longest control record, bytes of JSON.
 pub const CONTROL_BYTES_MAX: usize = 16 * 1024;
 /// Most bytes of a request's payload.
@@ -43,6 +53,12 @@ pub const TRANSFER_ROW_BYTES: usize = 128;
 pub const LOG_ROW_BYTES: usize = 176;
 /// Bytes of a posting record in a frame's extension area.
 pub const POSTING_RECORD_BYTES: usize = 72;
+/// Bytes of a link record in a frame's extension area.
+pub const LINK_RECORD_BYTES: usize = 32;
+/// Bytes of a posting record of a hold, an increase, a capture, a release, an expiry or a reversal.
+pub const HELD_RECORD_BYTES: usize = 128;
+/// Bytes of a change record in a frame's extension area.
+pub const CHANGE_RECORD_BYTES: usize = 64;
 /// Bytes of a voucher record in a frame's extension area.
 pub const VOUCHER_RECORD_BYTES: usize = 40;
 
@@ -51,6 +67,7 @@ const _: () = assert!(
     (OPEN_ROUNDS_MAX as u128) * (ROUND_POSTINGS_MAX as u128 + POSTINGS_MAX as u128) * AMOUNT_MAX
         < (i128::MAX - BALANCE_MAX) as u128
 );
+// The same holds for what is left of holds: no posting of a hold ever has more than AMOUNT_MAX left.
 // The sum of one side of a transaction fits too.
 const _: () = assert!((POSTINGS_MAX as u128) * AMOUNT_MAX < i128::MAX as u128);
 const _: () = assert!(REQUEST_ITEMS_MAX * TRANSFER_ROW_BYTES <= REQUEST_BYTES_MAX);
@@ -59,6 +76,8 @@ const _: () = assert!(VOUCHER_BYTES_MAX <= u16::MAX as usize);
 const _: () = assert!(LABEL_BYTES_MAX <= u8::MAX as usize);
 // Any one item fits a frame, even one of the smallest segment (64 KiB less two blocks); rounds are bounded by the frame.
 const _: () = assert!(
-    LOG_ROW_BYTES + POSTINGS_MAX * POSTING_RECORD_BYTES + VOUCHER_RECORD_BYTES + VOUCHER_BYTES_MAX <= 48 * 1024
+    LOG_ROW_BYTES + POSTINGS_MAX * HELD_RECORD_BYTES + LINK_RECORD_BYTES + VOUCHER_RECORD_BYTES + VOUCHER_BYTES_MAX
+        <= 48 * 1024
 );
+const _: () = assert!(POSTING_RECORD_BYTES <= HELD_RECORD_BYTES && ROUND_EXPIRIES_MAX <= ROUND_TRANSACTIONS_MAX);
 const _: () = assert!(LOG_ROW_BYTES + CONTROL_BYTES_MAX <= 48 * 1024);

@@ -38,6 +38,14 @@ pub enum Outcome {
     ControlMalformed = 14,
     /// The institution is not known.
     InstitutionUnknown = 15,
+    /// A kind, action or status that is not known, or not in this form.
+    KindUnknown = 16,
+    /// Indexes of postings that do not ascend.
+    PostingsNotAscending = 17,
+    /// A reason that is missing, too long or not UTF-8.
+    ReasonInvalid = 18,
+    /// Attributes of more than 1 KiB.
+    AttributesTooLong = 19,
 
     // Not now, or not you. Nothing is recorded.
     /// The principal may not do this.
@@ -54,6 +62,24 @@ pub enum Outcome {
     IdUsedWithOtherFields = 30,
     /// The account exists, with other fields.
     AccountExistsWithOtherFields = 31,
+
+    // What the item names.
+    /// No hold was placed under the id that the item names.
+    HoldUnknown = 32,
+    /// The hold was captured finally, or released.
+    HoldClosed = 33,
+    /// The hold's time is over.
+    HoldExpired = 34,
+    /// No transaction has the id that the item names.
+    OriginalUnknown = 35,
+    /// The original was refused.
+    OriginalNotPosted = 36,
+    /// The original is a reversal itself.
+    OriginalIsReversal = 37,
+    /// The original is not a transaction that can be reversed.
+    OriginalNotReversible = 38,
+    /// The hold or original has no posting of this index.
+    PostingUnknown = 39,
 
     // The whole transaction.
     /// Debits and credits differ in an asset.
@@ -78,12 +104,34 @@ pub enum Outcome {
     BelowFloor = 56,
     /// The balance would rise above the ceiling.
     AboveCeiling = 57,
+    /// More than what is left of a posting of the hold.
+    ExceedsHold = 58,
+    /// More than what is left to reverse of a posting of the original.
+    ExceedsOriginal = 59,
+    /// More would be held by one posting than an amount may be.
+    HoldAboveMax = 60,
+
+    // Account changes.
+    /// The account has a balance or holds.
+    AccountNotEmpty = 61,
+    /// The account is not closed.
+    AccountNotClosed = 62,
+    /// The floor would be above the ceiling.
+    LimitsCross = 63,
+    /// The account would be outside its limits.
+    OutsideLimits = 64,
 
     // Control records.
     /// The asset number or code is registered with other fields.
     AssetExistsWithOtherFields = 70,
     /// No more assets fit.
     TooManyAssets = 71,
+    /// The institution is registered with another name.
+    InstitutionExistsWithOtherFields = 72,
+    /// No more institutions fit.
+    TooManyInstitutions = 73,
+    /// The open day would not go forward.
+    OpenDayNotForward = 74,
 }
 
 /// All outcomes with number, name, whether a repeat of the id gives it again, and a sentence on cause and remedy.
@@ -123,7 +171,31 @@ pub const OUTCOMES: &[OutcomeInfo] = &[
         false,
         "The control record cannot be read; see docs/protocol.md for its fields.",
     ),
-    info(Outcome::InstitutionUnknown, "institution_unknown", false, "This server serves institution 1."),
+    info(
+        Outcome::InstitutionUnknown,
+        "institution_unknown",
+        false,
+        "No institution has this number; register it first.",
+    ),
+    info(
+        Outcome::KindUnknown,
+        "kind_unknown",
+        false,
+        "The kind, action or status is not known, or not in this form; see docs/protocol.md.",
+    ),
+    info(
+        Outcome::PostingsNotAscending,
+        "postings_not_ascending",
+        false,
+        "Postings are named by ascending indexes, each once.",
+    ),
+    info(Outcome::ReasonInvalid, "reason_invalid", false, "A change needs a reason: 1 to 200 bytes of UTF-8."),
+    info(
+        Outcome::AttributesTooLong,
+        "attributes_too_long",
+        false,
+        "Attributes have at most 1024 bytes; keep larger papers elsewhere and refer to them.",
+    ),
     info(Outcome::NotPermitted, "not_permitted", false, "This principal may not do this."),
     info(Outcome::RateLimited, "rate_limited", false, "Too many requests; repeat later with the same id."),
     info(
@@ -149,6 +221,49 @@ pub const OUTCOMES: &[OutcomeInfo] = &[
         "account_exists_with_other_fields",
         false,
         "The account was opened before with other fields; use a new account id.",
+    ),
+    info(
+        Outcome::HoldUnknown,
+        "hold_unknown",
+        true,
+        "No hold was placed under the id that is named; check the id, then use a new one for the item.",
+    ),
+    info(
+        Outcome::HoldClosed,
+        "hold_closed",
+        true,
+        "The hold was captured finally or released; post a transaction instead.",
+    ),
+    info(
+        Outcome::HoldExpired,
+        "hold_expired",
+        true,
+        "The hold has expired and its money is free again; place a new hold or post a transaction.",
+    ),
+    info(Outcome::OriginalUnknown, "original_unknown", true, "No transaction has the id that is named; check it."),
+    info(
+        Outcome::OriginalNotPosted,
+        "original_not_posted",
+        true,
+        "The original was refused, so there is nothing to reverse.",
+    ),
+    info(
+        Outcome::OriginalIsReversal,
+        "original_is_reversal",
+        true,
+        "A reversal is not reversed; post the original again under a new id.",
+    ),
+    info(
+        Outcome::OriginalNotReversible,
+        "original_not_reversible",
+        true,
+        "Only posted transactions and captures are reversed; release a hold instead.",
+    ),
+    info(
+        Outcome::PostingUnknown,
+        "posting_unknown",
+        true,
+        "The hold or original has no posting of this index; look it up.",
     ),
     info(
         Outcome::Unbalanced,
@@ -181,12 +296,57 @@ pub const OUTCOMES: &[OutcomeInfo] = &[
     ),
     info(Outcome::AboveCeiling, "above_ceiling", true, "The balance would rise above the account's ceiling."),
     info(
+        Outcome::ExceedsHold,
+        "exceeds_hold",
+        true,
+        "More than what is left of the hold; capture what is left and post the rest by itself.",
+    ),
+    info(
+        Outcome::ExceedsOriginal,
+        "exceeds_original",
+        true,
+        "More than what is left to reverse; look the original up for what was reversed before.",
+    ),
+    info(
+        Outcome::HoldAboveMax,
+        "hold_above_max",
+        true,
+        "One posting of a hold has at most 2^100 - 1 minor units left; place another hold.",
+    ),
+    info(
+        Outcome::AccountNotEmpty,
+        "account_not_empty",
+        true,
+        "An account is closed when its balance and holds are zero; move the money first.",
+    ),
+    info(Outcome::AccountNotClosed, "account_not_closed", true, "Only a closed account is reopened."),
+    info(Outcome::LimitsCross, "limits_cross", true, "The floor would be above the ceiling; set both."),
+    info(
+        Outcome::OutsideLimits,
+        "outside_limits",
+        true,
+        "The account would be outside its new limits; choose others, or force the change.",
+    ),
+    info(
         Outcome::AssetExistsWithOtherFields,
         "asset_exists_with_other_fields",
         true,
         "The asset number or code is registered with other fields; scales never change.",
     ),
     info(Outcome::TooManyAssets, "too_many_assets", true, "No more assets fit into this ledger."),
+    info(
+        Outcome::InstitutionExistsWithOtherFields,
+        "institution_exists_with_other_fields",
+        true,
+        "The institution is registered under another name.",
+    ),
+    info(Outcome::TooManyInstitutions, "too_many_institutions", true, "No more institutions fit into this ledger."),
+    info(
+        Outcome::OpenDayNotForward,
+        "open_day_not_forward",
+        true,
+        "The open day never goes back; choose the present one or a later date.",
+    ),
 ];
 
 /// One line of [`OUTCOMES`].

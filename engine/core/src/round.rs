@@ -1,16 +1,18 @@
-//! A round: transactions sequenced together, taken apart into effects per account and postings.
+//! A round: items sequenced together, taken apart into effects per account and postings.
 //!
-//! It is made once by the coordinator, shared read-only with the shards, and never changed. A transaction that is refused
-//! before any account is looked at carries its refusal and has no effects.
+//! It is made once by the coordinator, shared read-only with the shards, and never changed. An item that is refused before
+//! any account is looked at carries its refusal and has no effects.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use crate::account::{AccountKey, Effect, EntryResult};
+use crate::account::{AccountKey, Effect, EntryResult, HeldResult};
 use crate::asset::Assets;
+use crate::link::{Link, NamedPosting, PostingName};
 use crate::outcome::Outcome;
-use crate::request::{PostRequest, Side, TransactionView};
+use crate::request::{ItemKind, ItemView, PostRequest, Postings, Side};
 
-/// Outcome of a transaction, and which posting's account refused.
+/// Outcome of an item, and which posting's account refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Decision {
     /// The outcome.
@@ -23,27 +25,58 @@ impl Decision {
     /// Every account said yes.
     pub const POSTED: Decision = Decision { outcome: Outcome::Posted, detail: 0 };
 
+    /// Refused as a whole.
+    pub fn refused(outcome: Outcome) -> Decision {
+        Decision { outcome, detail: 0 }
+    }
+
     /// Whether it posts.
     pub fn is_posted(self) -> bool {
         self.outcome == Outcome::Posted
     }
 }
 
-/// A transaction of a round.
+/// Where an item of a round comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// From a client.
+    Request {
+        /// Index into [`Round::requests`].
+        request: u32,
+        /// Index within the request.
+        item: u32,
+    },
+    /// From the engine: a hold's time is over.
+    Expiry,
+}
+
+/// An item of a round.
 #[derive(Clone, Copy, Debug)]
-pub struct RoundTransaction {
-    /// Index into [`Round::requests`].
-    pub request: u32,
-    /// Index within the request.
-    pub item: u32,
+pub struct RoundItem {
+    /// Where it comes from.
+    pub source: Source,
     /// First of its effects in [`Round::effects`].
     pub effects_from: u32,
     /// First of its postings in [`Round::postings`].
     pub postings_from: u32,
+    /// First of its results in [`FinishedRound::held`], if it is not a post.
+    pub held_from: u32,
+    /// What it names, in [`Round::links`]; `u32::MAX` = nothing.
+    pub link: u32,
     /// How many effects.
     pub effects: u8,
     /// How many postings.
     pub postings: u8,
+    /// Kind.
+    pub kind: ItemKind,
+    /// Whether limits and freezes are skipped.
+    pub forced: bool,
+    /// Whether it frees all that it leaves of a hold.
+    pub is_final: bool,
+    /// Whether it stands for all that is left of a hold, or a whole original.
+    pub takes_all: bool,
+    /// Accounting date, days since 1970-01-01; 0 = the UTC date of booked-at.
+    pub open_day: u16,
     /// Its refusal, if it was refused as a whole.
     pub refused: Option<Outcome>,
 }
@@ -51,40 +84,59 @@ pub struct RoundTransaction {
 /// A posting of a round.
 #[derive(Clone, Copy, Debug)]
 pub struct RoundPosting {
-    /// Minor units.
+    /// Minor units; 0 = what is left, or nothing.
     pub amount: u128,
     /// Index of its account's effect in [`Round::effects`].
     pub effect: u32,
     /// Debit or credit.
     pub side: Side,
+    /// Its index: in the hold or original if the item names one.
+    pub index: u8,
 }
 
-/// Transactions sequenced together.
+/// Items sequenced together.
 #[derive(Debug, Default)]
 pub struct Round {
     /// Number of the round, and of its frame.
     pub number: u64,
-    /// Sequence number of the first transaction.
+    /// Sequence number of the first item.
     pub first_sequence: u64,
-    /// Booked-at of the first transaction, nanoseconds since 1970-01-01 UTC; one more for each further one.
+    /// Booked-at of the first item, nanoseconds since 1970-01-01 UTC; one more for each further one.
     pub booked_at: u64,
-    /// The requests that its transactions come from.
+    /// The requests that its items come from.
     pub requests: Vec<Arc<PostRequest>>,
-    /// Its transactions in sequence order.
-    pub transactions: Vec<RoundTransaction>,
-    /// Effects on accounts, in order of transaction and first mention.
+    /// Its items in sequence order.
+    pub items: Vec<RoundItem>,
+    /// Effects on accounts, in order of item and first mention.
     pub effects: Vec<Effect>,
     /// The shard of each effect.
     pub homes: Vec<u8>,
     /// Postings in order.
     pub postings: Vec<RoundPosting>,
+    /// Holds and originals that items name.
+    pub links: Vec<Link>,
+    /// How many postings belong to items that are not posts.
+    pub held: u32,
+}
+
+const NO_LINK: u32 = u32::MAX;
+
+/// What the round must know of an item beside its postings.
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
+    /// Where it comes from.
+    pub source: Source,
+    /// The tenant.
+    pub institution: u32,
+    /// Its open day, 0 = none set.
+    pub open_day: u16,
 }
 
 impl Round {
     /// An empty round with memory for as many transfers.
     pub fn with_capacity(transfers: usize) -> Round {
         Round {
-            transactions: Vec::with_capacity(transfers),
+            items: Vec::with_capacity(transfers),
             effects: Vec::with_capacity(transfers * 2),
             homes: Vec::with_capacity(transfers * 2),
             postings: Vec::with_capacity(transfers * 2),
@@ -92,100 +144,252 @@ impl Round {
         }
     }
 
-    /// The effects of a transaction.
-    pub fn effects_of(&self, transaction: &RoundTransaction) -> std::ops::Range<usize> {
-        let from = transaction.effects_from as usize;
-        from..from + usize::from(transaction.effects)
+    /// The effects of an item.
+    pub fn effects_of(&self, item: &RoundItem) -> Range<usize> {
+        let from = item.effects_from as usize;
+        from..from + usize::from(item.effects)
     }
 
-    /// The postings of a transaction.
-    pub fn postings_of(&self, transaction: &RoundTransaction) -> std::ops::Range<usize> {
-        let from = transaction.postings_from as usize;
-        from..from + usize::from(transaction.postings)
+    /// The postings of an item.
+    pub fn postings_of(&self, item: &RoundItem) -> Range<usize> {
+        let from = item.postings_from as usize;
+        from..from + usize::from(item.postings)
     }
 
-    /// The transaction as it was asked for.
-    pub fn view(&self, transaction: &RoundTransaction) -> TransactionView<'_> {
-        self.requests[transaction.request as usize].transaction(transaction.item as usize)
+    /// Where the results of an item's postings on holds or originals are; empty for a post.
+    pub fn held_of(&self, item: &RoundItem) -> Range<usize> {
+        let from = item.held_from as usize;
+        from..from + if item.kind == ItemKind::Post { 0 } else { usize::from(item.postings) }
     }
 
-    /// Adds a transaction whose shape was checked, with the checks of the transaction as a whole: item `item` of the request
-    /// at index `request`.
-    pub fn push(&mut self, (request, item): (u32, u32), view: &TransactionView<'_>, assets: &Assets, shards: usize) {
-        let institution = self.requests[request as usize].institution;
-        let (effects_from, postings_from) = (self.effects.len(), self.postings.len());
-        self.transactions.push(RoundTransaction {
-            request,
-            item,
-            effects_from: effects_from as u32,
-            postings_from: postings_from as u32,
+    /// What an item names.
+    pub fn link(&self, item: &RoundItem) -> Option<&Link> {
+        self.links.get(item.link as usize)
+    }
+
+    /// The name of what a posting of an item draws on; the item must name a hold or original.
+    pub fn name(&self, item: &RoundItem, posting: &RoundPosting) -> PostingName {
+        let link = self.link(item).expect("an item that names a hold or original");
+        PostingName { target: link.target().sequence, index: posting.index }
+    }
+
+    /// The item as it was asked for; none for an expiry.
+    pub fn view(&self, item: &RoundItem) -> Option<ItemView<'_>> {
+        match item.source {
+            Source::Request { request, item } => Some(self.requests[request as usize].item(item as usize)),
+            Source::Expiry => None,
+        }
+    }
+
+    /// Booked-at of the item at a position.
+    pub fn booked_at(&self, position: usize) -> u64 {
+        self.booked_at + position as u64
+    }
+
+    fn begin(&mut self, head: &Head, kind: ItemKind, view: Option<&ItemView<'_>>) -> &mut RoundItem {
+        self.items.push(RoundItem {
+            source: head.source,
+            effects_from: self.effects.len() as u32,
+            postings_from: self.postings.len() as u32,
+            held_from: self.held,
+            link: NO_LINK,
             effects: 0,
             postings: 0,
-            refused: check_whole(view, assets).err(),
+            kind,
+            forced: view.is_some_and(|v| v.forced()),
+            is_final: match kind {
+                ItemKind::Capture => view.is_some_and(|v| v.is_final()),
+                ItemKind::Release | ItemKind::Expiry => true,
+                _ => false,
+            },
+            takes_all: view.is_some_and(|v| v.takes_all()),
+            open_day: head.open_day,
+            refused: None,
         });
-        let last = self.transactions.len() - 1;
-        if self.transactions[last].refused.is_some() {
+        self.items.last_mut().expect("just pushed")
+    }
+
+    /// Adds a post or hold whose shape was checked, with the checks of the whole. `link`: the hold that it places.
+    pub fn push(&mut self, head: &Head, view: &ItemView<'_>, link: Option<Link>, assets: &Assets, shards: usize) {
+        let kind = view.kind.expect("an item whose shape was checked");
+        let refused = check_whole(view, assets).err();
+        self.begin(head, kind, Some(view)).refused = refused;
+        if let Some(link) = link {
+            self.attach(link);
+        }
+        if refused.is_some() {
             return;
         }
-        for index in 0..view.postings.count() {
-            let posting = view.postings.get(index);
-            let key = AccountKey { institution, account: posting.account };
-            let net = if posting.side == Side::Debit { posting.amount as i128 } else { -(posting.amount as i128) };
-            let found = self.effects[effects_from..].iter().position(|e| e.key == key);
-            let effect = effects_from + found.unwrap_or(self.effects.len() - effects_from);
-            if found.is_none() {
-                self.homes.push(key.home(shards));
-                self.effects.push(Effect {
-                    key,
-                    net_debit: 0,
-                    asset: posting.asset,
-                    first_posting: index as u8,
-                    debits: false,
-                    credits: false,
-                    assets_differ: false,
-                });
-            }
-            let total = &mut self.effects[effect];
-            total.net_debit += net;
-            total.debits |= posting.side == Side::Debit;
-            total.credits |= posting.side == Side::Credit;
-            total.assets_differ |= posting.asset != total.asset;
-            self.postings.push(RoundPosting { amount: posting.amount, effect: effect as u32, side: posting.side });
+        for at in 0..view.postings.count() {
+            let posting = view.postings.get(at);
+            let key = AccountKey { institution: head.institution, account: posting.account };
+            self.add(key, posting.side, posting.amount, posting.asset, at as u8, shards);
         }
-        self.transactions[last].effects = (self.effects.len() - effects_from) as u8;
-        self.transactions[last].postings = (self.postings.len() - postings_from) as u8;
+        self.end();
+    }
+
+    /// Adds an item that is refused for what it names, and never looks at an account.
+    pub fn push_refused(&mut self, head: &Head, view: &ItemView<'_>, outcome: Outcome) {
+        let kind = view.kind.expect("an item whose shape was checked");
+        self.begin(head, kind, Some(view)).refused = Some(outcome);
+    }
+
+    /// Adds an item that names a hold or original: increase, capture, release, reverse (`view`), or expiry (none). `refused`: for
+    /// what the link is, should it have been posted.
+    pub fn push_named(
+        &mut self,
+        head: &Head,
+        view: Option<&ItemView<'_>>,
+        link: Link,
+        refused: Option<Outcome>,
+        shards: usize,
+    ) {
+        let kind = view.map_or(ItemKind::Expiry, |v| v.kind.expect("an item whose shape was checked"));
+        self.begin(head, kind, view);
+        let target = link.target().clone();
+        self.attach(link);
+        let asked =
+            |p: &NamedPosting| view.and_then(|v| v.postings.iter().find(|a| a.index == p.index)).map(|a| a.amount);
+        let named = || view.into_iter().flat_map(|v| v.postings.iter());
+        let last = self.items.len() - 1;
+        let refused = refused.or_else(|| {
+            let unknown = named().any(|a| target.posting(a.index).is_none());
+            let sum = |a: crate::request::Posting| target.posting(a.index).map(|p| (p.asset, p.side, a.amount));
+            match unknown {
+                true => Some(Outcome::PostingUnknown),
+                false => (!is_balanced(named().filter_map(sum))).then_some(Outcome::Unbalanced),
+            }
+        });
+        if refused.is_some() {
+            self.items[last].refused = refused;
+            return;
+        }
+        let (all, whole) = (self.items[last].is_final, self.items[last].takes_all && kind == ItemKind::Reverse);
+        // Accounts are judged in the order in which the item names them; those that it only frees come last.
+        let names = |p: &NamedPosting| whole || self.items[last].takes_all || asked(p).is_some();
+        let (named, freed): (Vec<&NamedPosting>, Vec<&NamedPosting>) = target.postings.iter().partition(|p| names(p));
+        for (posting, only_freed) in named.iter().map(|p| (p, false)).chain(freed.iter().map(|p| (p, true))) {
+            if only_freed && !all {
+                continue;
+            }
+            let key = AccountKey { institution: head.institution, account: posting.account };
+            self.mention(key, posting.asset, posting.index, only_freed && kind == ItemKind::Capture, shards);
+        }
+        for posting in &target.postings {
+            let amount = match asked(posting) {
+                Some(amount) => amount,
+                None if whole => posting.amount,
+                None if all => 0,
+                None => continue,
+            };
+            let side = if kind == ItemKind::Reverse { posting.side.opposite() } else { posting.side };
+            let key = AccountKey { institution: head.institution, account: posting.account };
+            self.add(key, side, amount, posting.asset, posting.index, shards);
+        }
+        self.end();
+    }
+
+    fn attach(&mut self, link: Link) {
+        self.items.last_mut().expect("an item was begun").link = self.links.len() as u32;
+        self.links.push(link);
+    }
+
+    /// The effect of the last item on an account, made if there is none yet.
+    fn mention(&mut self, key: AccountKey, asset: u32, index: u8, only_freed: bool, shards: usize) -> usize {
+        let from = self.items.last().expect("an item was begun").effects_from as usize;
+        if let Some(found) = self.effects[from..].iter().position(|e| e.account == key.account) {
+            return from + found;
+        }
+        self.homes.push(key.home(shards));
+        self.effects.push(Effect {
+            account: key.account,
+            debit: 0,
+            credit: 0,
+            institution: key.institution,
+            asset,
+            first_posting: index,
+            assets_differ: false,
+            only_freed,
+        });
+        self.effects.len() - 1
+    }
+
+    /// Adds a posting to the last item.
+    fn add(&mut self, key: AccountKey, side: Side, amount: u128, asset: u32, index: u8, shards: usize) {
+        let effect = self.mention(key, asset, index, false, shards);
+        let total = &mut self.effects[effect];
+        match side {
+            Side::Debit => total.debit += amount as i128,
+            Side::Credit => total.credit += amount as i128,
+        }
+        total.assets_differ |= asset != total.asset;
+        self.postings.push(RoundPosting { amount, effect: effect as u32, side, index });
+    }
+
+    fn end(&mut self) {
+        let (effects, postings) = (self.effects.len(), self.postings.len());
+        let item = self.items.last_mut().expect("an item was begun");
+        item.effects = (effects - item.effects_from as usize) as u8;
+        item.postings = (postings - item.postings_from as usize) as u8;
+        if item.kind != ItemKind::Post {
+            self.held += u32::from(item.postings);
+        }
     }
 }
 
 /// Debits equal credits in each asset, and each asset is registered.
-fn check_whole(view: &TransactionView<'_>, assets: &Assets) -> Result<(), Outcome> {
-    if let crate::request::Postings::Transfer(row) = view.postings {
+fn check_whole(view: &ItemView<'_>, assets: &Assets) -> Result<(), Outcome> {
+    if let Postings::Transfer(row) = view.postings {
         return if assets.contains(row.asset.get()) { Ok(()) } else { Err(Outcome::AssetUnknown) };
     }
-    let mut totals: Vec<(u32, i128)> = Vec::with_capacity(4);
-    for posting in view.postings.iter() {
-        let net = if posting.side == Side::Debit { posting.amount as i128 } else { -(posting.amount as i128) };
-        match totals.iter_mut().find(|(asset, _)| *asset == posting.asset) {
-            Some((_, total)) => *total += net,
-            None => totals.push((posting.asset, net)),
-        }
-    }
-    if totals.iter().any(|&(_, total)| total != 0) {
+    if !is_balanced(view.postings.iter().map(|p| (p.asset, p.side, p.amount))) {
         return Err(Outcome::Unbalanced);
     }
-    if totals.iter().any(|&(asset, _)| !assets.contains(asset)) {
-        return Err(Outcome::AssetUnknown);
+    match view.postings.iter().all(|p| assets.contains(p.asset)) {
+        true => Ok(()),
+        false => Err(Outcome::AssetUnknown),
     }
-    Ok(())
+}
+
+/// Whether debits equal credits in each asset.
+pub fn is_balanced(postings: impl Iterator<Item = (u32, Side, u128)>) -> bool {
+    let mut totals: Vec<(u32, i128)> = Vec::with_capacity(4);
+    for (asset, side, amount) in postings {
+        let net = if side == Side::Debit { amount as i128 } else { -(amount as i128) };
+        match totals.iter_mut().find(|(a, _)| *a == asset) {
+            Some((_, total)) => *total += net,
+            None => totals.push((asset, net)),
+        }
+    }
+    totals.iter().all(|&(_, total)| total == 0)
+}
+
+/// Results of the postings of a round.
+#[derive(Debug, Default)]
+pub struct Results {
+    /// A result per posting of [`Round::postings`]; version 0 where no entry was made.
+    pub entries: Vec<EntryResult>,
+    /// A result per posting of an item that is not a post, in order.
+    pub held: Vec<HeldResult>,
+}
+
+impl Results {
+    /// Room for the results of a round.
+    pub fn for_round(round: &Round) -> Results {
+        Results {
+            entries: vec![EntryResult::default(); round.postings.len()],
+            held: vec![HeldResult::default(); round.held as usize],
+        }
+    }
 }
 
 /// A round with all that came of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct FinishedRound {
     /// The round.
     pub round: Arc<Round>,
-    /// A decision per transaction.
+    /// A decision per item.
     pub decisions: Arc<Vec<Decision>>,
-    /// A result per posting of [`Round::postings`]; zeros where the transaction was refused.
-    pub results: Vec<EntryResult>,
+    /// What the postings did.
+    pub results: Arc<Results>,
 }

@@ -1,71 +1,32 @@
-//! A shard: owns a part of the accounts and is the only place that holds balances.
+//! A shard: owns a part of the accounts and is the only place that holds balances, what is left of holds, and what was
+//! reversed.
 //!
-//! It goes through each round in sequence order. Alone, it checks and applies in one pass. With others it votes by the
+//! It goes through each round in sequence order. Alone, it checks and applies in one pass. With others it votes (`vote`) by the
 //! interval of what each balance can be once everything undecided is decided, says `maybe` where that leaves doubt, and
 //! applies what the coordinator accepted. It never waits and never asks back.
 
-use std::collections::VecDeque;
+mod changes;
+mod vote;
+
+pub use changes::{ChangeResult, Changes};
+pub use vote::{Ballot, DoubtfulAccount, Finished, Vote};
+
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::account::{Account, AccountDetails, AccountKey, Effect, EntryResult, Limits};
-use crate::entry::AccountRecord;
+use crate::account::{Account, AccountDetails, AccountKey, EntryResult, HeldResult};
+use crate::check::{Balances, check_balances};
+use crate::entry::{AccountRecord, Status};
+use crate::limits::OPEN_ROUNDS_MAX;
+use crate::link::{Link, PostingName};
 use crate::outcome::Outcome;
-use crate::request::{AccountRow, Field, Side};
-use crate::round::{Decision, Round};
+use crate::request::{AccountRow, Field, ItemKind, Side};
+use crate::round::{Decision, Results, Round, RoundItem, RoundPosting};
 use crate::slots::{Slots, UNKNOWN};
+use vote::Undecided;
 
-/// Transactions whose accounts are looked up together, so that the memory accesses of one overlap with the others'.
+/// Items whose accounts are looked up together, so that the memory accesses of one overlap with the others'.
 const BATCH: usize = 64;
-
-/// A shard's word on one effect.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Vote {
-    /// The checks pass whatever happens to undecided transactions.
-    Yes,
-    /// They fail, for the same reason, whatever happens.
-    No(Outcome),
-    /// It depends.
-    Maybe,
-}
-
-/// An account with a vote in doubt, with all that an exact run needs.
-#[derive(Clone, Copy, Debug)]
-pub struct DoubtfulAccount {
-    /// The account.
-    pub key: AccountKey,
-    /// Its balance after the last finished round.
-    pub posted: i128,
-    /// Its limits.
-    pub limits: Limits,
-    /// The side that raises its balance.
-    pub normal_side: Side,
-}
-
-/// A shard's answer to a round.
-#[derive(Debug)]
-pub struct Ballot {
-    /// The round.
-    pub round: u64,
-    /// The shard.
-    pub shard: u8,
-    /// A vote per effect of its own, in order.
-    pub votes: Vec<Vote>,
-    /// Accounts with a vote in doubt.
-    pub doubtful: Vec<DoubtfulAccount>,
-    /// The last round that was finished here when the votes were cast.
-    pub finished: u64,
-}
-
-/// What finishing a round gave.
-#[derive(Debug)]
-pub struct Finished {
-    /// The round.
-    pub round: u64,
-    /// The shard.
-    pub shard: u8,
-    /// A result per posting of its own that was applied, in order.
-    pub results: Vec<EntryResult>,
-}
 
 /// A shard's word on one opening.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,15 +57,6 @@ pub struct Opening {
     pub rows: Vec<AccountRow>,
 }
 
-/// A round that was voted on and is not finished.
-struct OpenRound {
-    round: Arc<Round>,
-    /// The slot of each effect of this shard, in order.
-    slots: Vec<u32>,
-    /// What the round added to `low` and `high` of accounts.
-    promises: Vec<(u32, i128, i128)>,
-}
-
 /// Owner of a part of the accounts.
 pub struct Shard {
     index: u8,
@@ -112,7 +64,11 @@ pub struct Shard {
     slots: Slots,
     accounts: Vec<Account>,
     details: Vec<AccountDetails>,
-    open: VecDeque<OpenRound>,
+    /// What is left of each posting of an open hold, and what was reversed of each posting of an original.
+    named: HashMap<PostingName, i128>,
+    undecided: Undecided,
+    /// Decisions of the last rounds that were run in one pass, oldest first: an original may be in one of them.
+    ran: VecDeque<(u64, Arc<Vec<Decision>>)>,
     finished: u64,
 }
 
@@ -125,7 +81,9 @@ impl Shard {
             slots: Slots::new(seed),
             accounts: Vec::new(),
             details: Vec::new(),
-            open: VecDeque::new(),
+            named: HashMap::new(),
+            undecided: Undecided::default(),
+            ran: VecDeque::new(),
             finished: 0,
         }
     }
@@ -144,161 +102,158 @@ impl Shard {
         Some(self.slots.find(key, &self.accounts)).filter(|&slot| slot != UNKNOWN)
     }
 
-    /// Check, apply and emit in one pass: a round when this is the only shard.
-    pub fn run(&mut self, round: &Round) -> (Vec<Decision>, Vec<EntryResult>) {
-        assert!(self.shards == 1 && self.open.is_empty(), "one pass is for a shard that owns every account");
-        let mut decisions = Vec::with_capacity(round.transactions.len());
-        let mut results = vec![EntryResult::default(); round.postings.len()];
+    /// Check, apply and emit in one pass: a round when this is the only shard. A hold that is not open here refuses as `hold_unknown`;
+    /// the coordinator says more exactly why.
+    pub fn run(&mut self, round: &Round) -> (Arc<Vec<Decision>>, Results) {
+        assert!(self.shards == 1 && !self.has_open_rounds(), "one pass is for a shard that owns every account");
+        let mut decisions: Vec<Decision> = Vec::with_capacity(round.items.len());
+        let mut results = Results::for_round(round);
         let mut slots = Vec::with_capacity(BATCH * 2);
-        for batch in round.transactions.chunks(BATCH) {
+        for batch in round.items.chunks(BATCH) {
             let from = batch[0].effects_from as usize;
-            let to = batch.last().map_or(from, |t| round.effects_of(t).end);
-            self.slots.find_all(round.effects[from..to].iter().map(|e| &e.key), &self.accounts, &mut slots);
-            for transaction in batch {
-                let sequence = round.first_sequence + decisions.len() as u64;
-                let decision = match transaction.refused {
-                    Some(outcome) => Decision { outcome, detail: 0 },
+            let to = batch.last().map_or(from, |item| round.effects_of(item).end);
+            self.slots.find_all(round.effects[from..to].iter().map(|e| e.key()), &self.accounts, &mut slots);
+            for item in batch {
+                let position = decisions.len();
+                let decision = match self.check_link(round, item, position, &decisions).or(item.refused) {
+                    Some(outcome) => Decision::refused(outcome),
                     None => round
-                        .effects_of(transaction)
+                        .effects_of(item)
                         .find_map(|at| {
-                            let effect = &round.effects[at];
-                            let outcome = self.check(slots[at - from], effect).err()?;
-                            Some(Decision { outcome, detail: u16::from(effect.first_posting) })
+                            let outcome = self.check(round, item, at, slots[at - from]).err()?;
+                            Some(Decision { outcome, detail: u16::from(round.effects[at].first_posting) })
                         })
                         .unwrap_or(Decision::POSTED),
                 };
                 if decision.is_posted() {
-                    for at in round.postings_of(transaction) {
+                    let sequence = round.first_sequence + position as u64;
+                    let held_from = item.held_from as usize;
+                    for (offset, at) in round.postings_of(item).enumerate() {
                         let posting = &round.postings[at];
-                        let slot = slots[posting.effect as usize - from];
-                        results[at] = self.accounts[slot as usize].apply(posting.side, posting.amount, sequence);
+                        let slot = slots[posting.effect as usize - from] as usize;
+                        if item.kind == ItemKind::Post {
+                            let (account, details) = (&mut self.accounts[slot], &self.details[slot]);
+                            let amount = posting.amount as i128;
+                            results.entries[at] = account.apply(posting.side, amount, 0, sequence, details);
+                        } else {
+                            let (entry, held) = self.apply_held(round, item, posting, slot, sequence);
+                            (results.entries[at], results.held[held_from + offset]) = (entry, held);
+                        }
                     }
                 }
                 decisions.push(decision);
             }
         }
+        let decisions = Arc::new(decisions);
+        if self.ran.len() == OPEN_ROUNDS_MAX {
+            self.ran.pop_front();
+        }
+        self.ran.push_back((round.number, decisions.clone()));
         self.finished = round.number;
         (decisions, results)
     }
 
-    /// The whole list of one account's checks, at its exact balance.
-    fn check(&self, slot: u32, effect: &Effect) -> Result<(), Outcome> {
-        let account = self.accounts.get(slot as usize).ok_or(Outcome::AccountUnknown)?;
-        account.check_facts(effect)?;
-        account.limits.check(account.posted, account.on_normal_side(effect.net_debit))
-    }
-
-    /// Votes on this shard's part of a round.
-    pub fn prepare(&mut self, round: Arc<Round>) -> Ballot {
-        let mine = |at: usize| round.homes[at] == self.index;
-        let own = (0..round.effects.len()).filter(|&at| mine(at)).map(|at| &round.effects[at].key);
-        let mut slots = Vec::new();
-        self.slots.find_all(own, &self.accounts, &mut slots);
-        let mut votes = Vec::with_capacity(slots.len());
-        let mut promises = Vec::with_capacity(slots.len());
-        let mut doubtful_slots = Vec::new();
-        for transaction in &round.transactions {
-            let first = votes.len();
-            let effects = round.effects_of(transaction);
-            for at in effects.clone().filter(|&at| mine(at)) {
-                votes.push(self.vote(slots[votes.len()], &round.effects[at]));
-            }
-            let own = &votes[first..];
-            for (offset, _) in own.iter().enumerate().filter(|(_, v)| **v == Vote::Maybe) {
-                doubtful_slots.push(slots[first + offset]);
-            }
-            if own.iter().any(|v| matches!(v, Vote::No(_))) {
-                continue; // It will be refused for certain and promises nothing.
-            }
-            let certain = own.len() == effects.len() && own.iter().all(|v| *v == Vote::Yes);
-            for (offset, at) in effects.filter(|&at| mine(at)).enumerate() {
-                let slot = slots[first + offset];
-                let account = &mut self.accounts[slot as usize];
-                let effect = account.on_normal_side(round.effects[at].net_debit);
-                let low = if certain || effect < 0 { effect } else { 0 };
-                let high = if certain || effect > 0 { effect } else { 0 };
-                account.low += low;
-                account.high += high;
-                promises.push((slot, low, high));
-            }
-        }
-        doubtful_slots.sort_unstable();
-        doubtful_slots.dedup();
-        let doubtful = doubtful_slots
-            .into_iter()
-            .map(|slot| {
-                let a = &self.accounts[slot as usize];
-                DoubtfulAccount { key: a.key(), posted: a.posted, limits: a.limits, normal_side: a.normal_side }
-            })
-            .collect();
-        let number = round.number;
-        self.open.push_back(OpenRound { round, slots, promises });
-        Ballot { round: number, shard: self.index, votes, doubtful, finished: self.finished }
-    }
-
-    fn vote(&self, slot: u32, effect: &Effect) -> Vote {
-        let Some(account) = self.accounts.get(slot as usize) else {
-            return Vote::No(Outcome::AccountUnknown);
-        };
-        if let Err(outcome) = account.check_facts(effect) {
-            return Vote::No(outcome);
-        }
-        let change = account.on_normal_side(effect.net_debit);
-        let at_low = account.limits.check(account.posted + account.low, change);
-        let at_high = account.limits.check(account.posted + account.high, change);
-        match (at_low, at_high) {
-            (Ok(()), Ok(())) => Vote::Yes,
-            (Err(low), Err(high)) if low == high => Vote::No(low),
-            _ => Vote::Maybe,
-        }
-    }
-
-    /// Applies what was accepted of the oldest round that is not finished.
-    pub fn finish(&mut self, number: u64, decisions: &[Decision]) -> Finished {
-        let OpenRound { round, slots, promises } = self.open.pop_front().expect("a round that was voted on");
-        assert_eq!(round.number, number, "rounds finish in order");
-        for &(slot, low, high) in &promises {
-            let account = &mut self.accounts[slot as usize];
-            account.low -= low;
-            account.high -= high;
-            assert!(account.low <= account.high, "the interval of an account has turned round");
-        }
-        if self.open.is_empty() {
-            let kept = |slot: u32| self.accounts[slot as usize].low == 0 && self.accounts[slot as usize].high == 0;
-            assert!(promises.iter().all(|&(slot, _, _)| kept(slot)), "a promise outlived its round");
-        }
-        let mut results = Vec::with_capacity(slots.len());
-        let mut next = 0; // index into `slots`: effects of this shard seen so far
-        for (position, transaction) in round.transactions.iter().enumerate() {
-            let effects = round.effects_of(transaction);
-            let first = next;
-            next += effects.clone().filter(|&at| round.homes[at] == self.index).count();
-            if next == first || !decisions[position].is_posted() {
-                continue;
-            }
-            let sequence = round.first_sequence + position as u64;
-            for posting in &round.postings[round.postings_of(transaction)] {
-                let effect = posting.effect as usize;
-                if round.homes[effect] != self.index {
-                    continue;
+    /// What the item names, as the only shard knows it: whether the hold is open, whether the original was posted.
+    fn check_link(&self, round: &Round, item: &RoundItem, position: usize, decided: &[Decision]) -> Option<Outcome> {
+        match round.link(item)? {
+            Link::Hold(_) if item.kind == ItemKind::Hold => None,
+            Link::Hold(hold) => {
+                let first = PostingName { target: hold.sequence, index: 0 };
+                let late = hold.expires_at != 0 && round.booked_at(position) >= hold.expires_at;
+                match (self.named.contains_key(&first), item.kind) {
+                    (false, _) => Some(Outcome::HoldUnknown),
+                    (true, ItemKind::Increase | ItemKind::Capture) if late => Some(Outcome::HoldExpired),
+                    (true, _) => None,
                 }
-                let before = (effects.start..effect).filter(|&at| round.homes[at] == self.index).count();
-                let account = &mut self.accounts[slots[first + before] as usize];
-                results.push(account.apply(posting.side, posting.amount, sequence));
+            }
+            Link::Original { undecided: None, .. } => None,
+            Link::Original { undecided: Some((number, at)), .. } => {
+                let decision = match *number == round.number {
+                    true => decided[*at as usize],
+                    false => {
+                        let ran = self.ran.iter().find(|(n, _)| n == number);
+                        ran.expect("an original that was undecided is in one of the last rounds").1[*at as usize]
+                    }
+                };
+                (!decision.is_posted()).then_some(Outcome::OriginalNotPosted)
             }
         }
-        self.finished = number;
-        Finished { round: number, shard: self.index, results }
     }
 
-    /// Whether any round is voted on and not finished.
-    pub fn has_open_rounds(&self) -> bool {
-        !self.open.is_empty()
+    /// The whole list of one account's checks, at its exact balance.
+    #[inline]
+    fn check(&self, round: &Round, item: &RoundItem, at: usize, slot: u32) -> Result<(), Outcome> {
+        let account = self.check_facts(round, item, at, slot)?;
+        let balances = Balances { available: account.available(), gross: account.gross() };
+        let named = |name: PostingName, _| self.named.get(&name).copied().unwrap_or(0);
+        check_balances(round, item, at, (account.normal_side, &account.limits), balances, true, named)
+    }
+
+    /// The checks that undecided items cannot change: account changes are barriers between rounds.
+    #[inline]
+    fn check_facts(&self, round: &Round, item: &RoundItem, at: usize, slot: u32) -> Result<&Account, Outcome> {
+        let account = self.accounts.get(slot as usize).ok_or(Outcome::AccountUnknown)?;
+        match item.kind {
+            ItemKind::Release | ItemKind::Expiry => {}
+            ItemKind::Capture => {
+                if account.status == Status::Closed && !round.effects[at].only_freed {
+                    return Err(Outcome::AccountClosed);
+                }
+            }
+            _ => account.check_facts(&round.effects[at], item.forced)?,
+        }
+        Ok(account)
+    }
+
+    /// Applies a posting of an accepted item that is not a post. No entry (version 0) if it changes nothing.
+    fn apply_held(
+        &mut self,
+        round: &Round,
+        item: &RoundItem,
+        posting: &RoundPosting,
+        slot: usize,
+        sequence: u64,
+    ) -> (EntryResult, HeldResult) {
+        let name = round.name(item, posting);
+        let asked = posting.amount as i128;
+        let known = self.named.get(&name).copied().unwrap_or(0);
+        // Posted, freed, added to what is reserved, and what is left of the hold or reversed of the original.
+        let (posted, freed, reserved, now) = match item.kind {
+            ItemKind::Hold | ItemKind::Increase => (0, 0, asked, known + asked),
+            ItemKind::Capture | ItemKind::Release | ItemKind::Expiry => {
+                let captured = if item.takes_all { known } else { asked };
+                let freed = if item.is_final { known - captured } else { 0 };
+                (captured, freed, -(captured + freed), known - captured - freed)
+            }
+            ItemKind::Reverse => (asked, 0, 0, known + asked),
+            ItemKind::Post => unreachable!("posts have a path of their own"),
+        };
+        let closes = item.is_final && item.kind != ItemKind::Reverse;
+        if closes {
+            self.named.remove(&name);
+        } else {
+            self.named.insert(name, now);
+        }
+        if closes && posted + freed == 0 {
+            return (EntryResult::default(), HeldResult::default());
+        }
+        let left = match item.kind {
+            ItemKind::Reverse => {
+                let original = round.link(item).and_then(|link| link.target().posting(posting.index));
+                original.expect("a posting of the original").amount - now as u128
+            }
+            _ => now as u128,
+        };
+        let amount = if posted == 0 { asked } else { posted };
+        let account = &mut self.accounts[slot];
+        let entry = account.apply(posting.side, posted, reserved, sequence, &self.details[slot]);
+        let held = *account.reserve(posting.side);
+        (entry, HeldResult { amount: amount as u128, freed: freed as u128, left, held })
     }
 
     /// Votes on this shard's part of a round of openings, a vote per row of its own, in order.
     pub fn prepare_opening(&self, opening: &Opening) -> Vec<OpenVote> {
-        assert!(self.open.is_empty(), "openings are a barrier between rounds");
+        assert!(!self.has_open_rounds(), "openings are a barrier between rounds");
         self.own_rows(opening)
             .map(|(_, key, row)| match self.slot(&key) {
                 None => OpenVote::New,
@@ -326,7 +281,7 @@ impl Shard {
 
     /// Takes note of a round that has nothing for a shard to do.
     pub fn pass(&mut self, number: u64) {
-        assert!(self.open.is_empty(), "control records are a barrier between rounds");
+        assert!(!self.has_open_rounds(), "control records are a barrier between rounds");
         self.finished = number;
     }
 
@@ -345,20 +300,44 @@ impl Shard {
         self.accounts.push(Account::open(key, row, sequence));
         self.details.push(AccountDetails::open(row, sequence, booked_at));
         self.slots.insert(slot, &self.accounts);
+        self.undecided.grow(self.accounts.len(), self.shards);
     }
 
-    /// Makes a recorded entry again, whatever the limits say now: the log has decided.
+    /// Makes a recorded entry again, whatever the limits say now: the log has decided. `amount` is posted, `reserved` added to
+    /// what holds reserve on that side.
     pub fn replay(
         &mut self,
         key: &AccountKey,
         asset: u32,
-        side: Side,
-        amount: u128,
+        (side, amount, reserved): (Side, i128, i128),
         sequence: u64,
-    ) -> Option<EntryResult> {
-        let slot = self.slot(key)?;
-        let account = &mut self.accounts[slot as usize];
-        (account.asset == asset).then(|| account.apply(side, amount, sequence))
+    ) -> Option<(EntryResult, i128)> {
+        let slot = self.slot(key)? as usize;
+        let account = &mut self.accounts[slot];
+        if account.asset != asset {
+            return None;
+        }
+        let entry = account.apply(side, amount, reserved, sequence, &self.details[slot]);
+        Some((entry, *account.reserve(side)))
+    }
+
+    /// Sets what is left of a posting of a hold, or was reversed of one of an original, as the log says; none: the hold is
+    /// closed. Gives what it was.
+    pub fn replay_named(&mut self, name: PostingName, now: Option<i128>) -> Option<i128> {
+        match now {
+            Some(now) => self.named.insert(name, now),
+            None => self.named.remove(&name),
+        }
+    }
+
+    /// What is left of a posting of an open hold, or was reversed of one of an original.
+    pub fn named(&self, name: PostingName) -> Option<i128> {
+        self.named.get(&name).copied()
+    }
+
+    /// All that is left of holds or was reversed of originals, in no order.
+    pub fn all_named(&self) -> impl Iterator<Item = (PostingName, i128)> + '_ {
+        self.named.iter().map(|(name, now)| (*name, *now))
     }
 
     /// Sets the last finished round after a replay.

@@ -48,17 +48,12 @@ impl Slots {
     }
 
     /// The slots of many accounts, in order, into `slots`.
-    pub fn find_all<'a>(
-        &self,
-        keys: impl Iterator<Item = &'a AccountKey> + Clone,
-        accounts: &[Account],
-        slots: &mut Vec<u32>,
-    ) {
+    pub fn find_all(&self, keys: impl Iterator<Item = AccountKey> + Clone, accounts: &[Account], slots: &mut Vec<u32>) {
         slots.clear();
-        slots.extend(keys.clone().map(|key| self.likely(key)));
+        slots.extend(keys.clone().map(|key| self.likely(&key)));
         for (slot, key) in slots.iter_mut().zip(keys) {
-            if *slot != UNKNOWN && !accounts[*slot as usize].is(key) {
-                *slot = self.find(key, accounts);
+            if *slot != UNKNOWN && !accounts[*slot as usize].is(&key) {
+                *slot = self.find(&key, accounts);
             }
         }
     }
@@ -115,7 +110,7 @@ mod tests {
         }
         let keys: Vec<AccountKey> = (0..20_000).map(key).collect();
         let mut found = Vec::new();
-        slots.find_all(keys.iter(), &accounts, &mut found);
+        slots.find_all(keys.iter().copied(), &accounts, &mut found);
         for (n, slot) in found.into_iter().enumerate() {
             let expected = if n < 10_000 { n as u32 } else { UNKNOWN };
             assert_eq!((slot, slots.find(&keys[n], &accounts)), (expected, expected));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use florin_core::coordinator::{Answer, Command, Coordinator, Repeat, Request, RoundLimits};
+use florin_core::link::Facts;
 use florin_core::outcome::Outcome;
 use florin_core::request::{PostForm, PostRequest, TransferRow};
 use florin_core::shard::Shard;
@@ -21,12 +22,16 @@ fn request(ids: &[u128]) -> Request {
         flags: 0.into(),
         value_date: 0.into(),
         voucher_length: 0.into(),
-        reserved: [0; 36],
+        kind: 0,
+        reserved_a: [0; 3],
+        timeout: 0.into(),
+        link: 0.into(),
+        reserved: [0; 12],
     };
     let rows: Vec<TransferRow> = ids.iter().map(row).collect();
     let payload = Bytes::copy_from_slice(rows.as_bytes());
     let request = PostRequest::parse(1, 0, PostForm::Transfers, ids.len() as u32, payload).expect("rows");
-    Request::Post { request: Arc::new(request), want_postings: false }
+    Request::Post { request: Arc::new(request), want_postings: false, facts: Facts::new() }
 }
 
 /// Closes rounds until nothing waits; gives the answers.

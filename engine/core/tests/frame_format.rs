@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use florin_core::account::AccountKey;
-use florin_core::asset::{Asset, ControlRecord};
+use florin_core::asset::Asset;
+use florin_core::control::ControlRecord;
 use florin_core::coordinator::{Command, Request, RoundLimits};
-use florin_core::entry::RowKind;
+use florin_core::entry::{RowKind, Status};
 use florin_core::frame::{DraftHead, FrameView, Record};
+use florin_core::link::Facts;
 use florin_core::outcome::Outcome;
 use florin_core::replay::Ledger;
 use florin_core::request::*;
@@ -55,7 +57,7 @@ fn requests() -> Vec<Request> {
     let rows =
         [transfer(0x1001, 0xc1, 0xa1, 345, 5), transfer(0x1002, 0xa1, 0xc1, 346, 4), transfer(0x1003, 1, 2, 1, 0)];
     let transfers = [rows.as_bytes(), b"paperlost"].concat();
-    let mut journal = JournalRow::new_zeroed();
+    let mut journal = ItemRow::new_zeroed();
     (journal.id, journal.posting_count, journal.voucher_length) = (0x1004.into(), 3.into(), 2.into());
     let posting = |account: u128, amount: u128, side: u8| {
         let mut row = PostingRow::new_zeroed();
@@ -66,14 +68,87 @@ fn requests() -> Vec<Request> {
     let journals = [journal.as_bytes(), postings.as_bytes(), b"ok"].concat();
     let post = |form, count, payload: Vec<u8>| {
         let request = PostRequest::parse(1, 0, form, count, payload.into()).expect("rows");
-        Request::Post { request: Arc::new(request), want_postings: false }
+        Request::Post { request: Arc::new(request), want_postings: false, facts: Facts::new() }
     };
     vec![
         Request::Control(ControlRequest { institution: 1, principal: 0, id: 0x5, record: Bytes::from(record) }),
         Request::Open(OpenRequest::parse(1, 0, 2, openings.into()).expect("rows")),
         post(PostForm::Transfers, 3, transfers),
-        post(PostForm::Journals, 1, journals),
+        post(PostForm::Items, 1, journals),
+        post(PostForm::Items, 7, held()),
+        Request::Change(Arc::new(changes())),
+        control(0x3003, &ControlRecord::institution(2, "Shop")),
+        control(0x3004, &ControlRecord::open_day(20_456)),
+        Request::Read,
     ]
+}
+
+fn control(id: u128, record: &ControlRecord) -> Request {
+    Request::Control(ControlRequest { institution: 1, principal: 0, id, record: record.canonical().into() })
+}
+
+/// Everything that has to do with holds and reversals: two holds of which one expires later, an increase, a part and the rest of a
+/// hold captured, a reversal of a part, and one of too much.
+fn held() -> Vec<u8> {
+    let item = |id: u128, kind: ItemKind, link: u128, postings: u16| {
+        let mut row = ItemRow::new_zeroed();
+        (row.id, row.kind, row.link, row.posting_count) = (id.into(), kind as u8, link.into(), postings.into());
+        row
+    };
+    let mut placed = item(0x2001, ItemKind::Hold, 0, 2);
+    (placed.timeout, placed.reference, placed.voucher_length) = (3600.into(), 0x78.into(), 4.into());
+    let mut short = item(0x2002, ItemKind::Hold, 0x1001, 2);
+    (short.timeout, short.flags) = (1.into(), FORCED.into());
+    let rows = [
+        placed,
+        short,
+        item(0x2003, ItemKind::Increase, 0x2001, 2),
+        item(0x2004, ItemKind::Capture, 0x2001, 2),
+        item(0x2005, ItemKind::Capture, 0x2001, 0),
+        item(0x2006, ItemKind::Reverse, 0x1001, 2),
+        item(0x2007, ItemKind::Reverse, 0x1001, 0),
+    ];
+    let posting = |account: u128, amount: u128, side: u8| {
+        let mut row = PostingRow::new_zeroed();
+        (row.account, row.amount, row.asset, row.side) = (account.into(), amount.into(), 203.into(), side);
+        row
+    };
+    let part = |index: u8, amount: u128| {
+        let mut row = PostingRow::new_zeroed();
+        (row.index, row.amount) = (index, amount.into());
+        row
+    };
+    let postings = [
+        posting(0xa1, 100, 0),
+        posting(0xc1, 100, 1),
+        posting(0xa1, 9, 0),
+        posting(0xc1, 9, 1),
+        part(0, 20),
+        part(1, 20),
+        part(0, 50),
+        part(1, 50),
+        part(0, 5),
+        part(1, 5),
+    ];
+    [rows.as_bytes(), postings.as_bytes(), b"hold"].concat()
+}
+
+/// New limits that are forced, a freeze, and a label for an account that does not exist.
+fn changes() -> ChangeRequest {
+    let change = |id: u128, account: u128, action: Action| {
+        let mut row = ChangeRow::new_zeroed();
+        (row.id, row.account, row.action) = (id.into(), account.into(), action as u8);
+        row
+    };
+    let mut limits = change(0x3001, 0xa1, Action::Limits);
+    (limits.sets, limits.limit_flags) = (SETS_FLOOR | SETS_ALARM, HAS_ALARM);
+    (limits.floor, limits.alarm, limits.flags, limits.code) = (500.into(), 100.into(), FORCED.into(), 3.into());
+    let mut freeze = change(0x3002, 0xa1, Action::Status);
+    freeze.status = 1;
+    let mut label = change(0x3005, 0xee, Action::Label);
+    (limits.reason_length, freeze.reason_length, label.data_length) = (4.into(), 5.into(), 3.into());
+    let payload = [[limits, freeze, label].as_bytes(), b"deal", b"court", b"new"].concat();
+    ChangeRequest::parse(1, 0, 3, payload.into()).expect("rows")
 }
 
 /// Runs the requests on one shard, each in a frame of its own.
@@ -83,8 +158,10 @@ fn run() -> (Ledger, Vec<Encoded>) {
     for (ticket, request) in requests().into_iter().enumerate() {
         let Ledger { coordinator, shards } = &mut ledger;
         let shard = &mut shards[0];
+        // The last one comes two seconds later, when a hold is due.
+        let now = if matches!(request, Request::Read) { NOW + 2_000_000_000 } else { NOW };
         coordinator.submit(ticket as u64, request);
-        while coordinator.close_round(NOW, Ok(())) {
+        while coordinator.close_round(now, Ok(())) {
             while let Some(command) = coordinator.next_command() {
                 match command {
                     Command::Run(round) => {
@@ -97,13 +174,14 @@ fn run() -> (Ledger, Vec<Encoded>) {
                     Command::FinishOpening { opening, sequences, times } => {
                         shard.finish_opening(&opening, &sequences, &times);
                     }
+                    Command::Change(changes) => coordinator.on_changed(0, shard.change(&changes)),
                     Command::Pass(number) => shard.pass(number),
                     Command::Frame(draft) => {
                         let (mut payload, mut vouchers) = (Vec::new(), Vec::new());
                         draft.encode(&mut payload, &mut vouchers);
                         frames.push(Encoded { head: draft.head(), payload, vouchers });
                     }
-                    Command::Answer(_) => {}
+                    Command::Answer(_) | Command::Read { .. } => {}
                     other => panic!("not expected of one shard: {other:?}"),
                 }
             }
@@ -159,7 +237,7 @@ fn frames_have_the_published_bytes() {
         write(&frames, hash);
     }
     let published = published();
-    assert_eq!((frames.len(), published.len()), (4, 9));
+    assert_eq!((frames.len(), published.len()), (9, 19));
     for frame in &frames {
         assert_eq!(frame.payload, published[&format!("frame {} payload", frame.head.number)]);
         assert_eq!(frame.vouchers, published[&format!("frame {} vouchers", frame.head.number)]);
@@ -181,10 +259,10 @@ fn the_published_bytes_are_decoded_to_what_was_asked_for_and_to_the_same_state()
         ledger.apply_frame(&view).expect("a frame that follows");
     }
     assert_eq!(state_hash(&ledger), state_hash(&live));
-    let [Record::Control(control), Record::Open(cash), Record::Open(novak), transactions @ ..] = records.as_slice()
-    else {
+    let [Record::Control(control), Record::Open(cash), Record::Open(novak), rest @ ..] = records.as_slice() else {
         panic!("not the kinds that were asked for: {records:?}");
     };
+    let (transactions, rest) = rest.split_at(4);
     assert_eq!((control.id, control.result.booked_at), (5, NOW));
     assert_eq!((cash.row.floor(), cash.row.alarm(), novak.row.label()), (None, Some(-5), "Novák"));
     let transactions: Vec<_> = transactions
@@ -203,7 +281,44 @@ fn the_published_bytes_are_decoded_to_what_was_asked_for_and_to_the_same_state()
         transactions[3].postings.iter().map(|p| (p.result.version, p.result.balance, p.previous)).collect();
     assert_eq!(transactions[3].kind, RowKind::Journal);
     assert_eq!(entries, [(2, 300, 4), (2, 305, 4), (3, 300, 7)]);
+    check_held(rest);
     let key = AccountKey { institution: 1, account: 0xa1 };
     let found = ledger.shards.iter().find_map(|shard| shard.look_up(&key)).expect("an account that was opened");
-    assert_eq!((found.posted, found.version, found.ceiling), (300, 2, Some(100_000)));
+    assert_eq!((found.posted, found.held, found.version, found.ceiling), (175, 0, 11, Some(100_000)));
+    assert_eq!((found.floor, found.alarm, found.status), (Some(500), Some(100), Status::DebitFrozen));
+}
+
+fn check_held(records: &[Record]) {
+    let seen: Vec<_> = records
+        .iter()
+        .map(|record| match record {
+            Record::Transaction(t) => {
+                (t.kind, t.result.outcome, t.postings.len(), t.postings.first().map(|p| p.held.left))
+            }
+            Record::Change(c) => (RowKind::Change, c.result.outcome, 0, None),
+            Record::Control(c) => (RowKind::Control, c.result.outcome, 0, None),
+            Record::Open(_) => panic!("no account was opened here"),
+        })
+        .collect();
+    let posted = Outcome::Posted;
+    assert_eq!(
+        seen,
+        [
+            (RowKind::Hold, posted, 2, Some(100)),
+            (RowKind::Hold, posted, 2, Some(9)),
+            (RowKind::Increase, posted, 2, Some(120)),
+            (RowKind::Capture, posted, 2, Some(70)),
+            (RowKind::Capture, posted, 2, Some(0)),
+            (RowKind::Reversal, posted, 2, Some(340)),
+            (RowKind::Reversal, Outcome::ExceedsOriginal, 0, None),
+            (RowKind::Change, posted, 0, None),
+            (RowKind::Change, posted, 0, None),
+            (RowKind::Change, Outcome::AccountUnknown, 0, None),
+            (RowKind::Control, posted, 0, None),
+            (RowKind::Control, posted, 0, None),
+            (RowKind::Expiry, posted, 2, Some(0)),
+        ]
+    );
+    let Some(Record::Transaction(expiry)) = records.last() else { panic!("an expiry is the last") };
+    assert_eq!((expiry.id, expiry.link, expiry.accounting_date), (0x2002, 0x2002, 20_456));
 }

@@ -4,41 +4,50 @@
 //! [`ClientError::Unknown`] may or may not have been applied, any other error of a changing call means that this client
 //! saw no sign that it was; and a request that is sent again on a new connection has the same bytes as before.
 
+mod accounts;
+mod changes;
 mod connection;
-mod items;
 mod pending;
+mod reads;
+mod statement;
+mod transactions;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use florin_core::asset::{Asset, ControlRecord};
-use florin_core::entry::{AccountRecord, PostReply, StatementPage, StatementToken, TransactionRecord};
+use florin_core::asset::Asset;
+use florin_core::control::ControlRecord;
+use florin_core::entry::PostReply;
 use florin_core::limits::{CONTROL_BYTES_MAX, REQUEST_BYTES_MAX, REQUEST_ITEMS_MAX};
 use florin_core::request::{ItemResult, PostForm};
-use florin_engine::{LIST_ACCOUNTS_MAX, LOOK_UP_ACCOUNTS_MAX, LOOK_UP_TRANSACTIONS_MAX, STATEMENT_ENTRIES_MAX};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-pub use items::{NewAccount, Transaction, encode_accounts, encode_transactions};
+pub use accounts::{NewAccount, encode_accounts};
+pub use changes::{AccountChange, encode_changes};
+pub use statement::StatementPages;
+pub use transactions::{Posted, Transaction, encode_transactions, results};
+pub use watch::Watch;
 
 use crate::codec::hello::HelloReply;
 use crate::codec::{self, ReplyError};
 use crate::error::ErrorCode;
 use crate::header::{ERROR, Header, Operation, WANT_POSTINGS};
 use connection::Shared;
-use items::check_count;
 use pending::{RawReply, Withdrawn};
 
 /// How a client behaves.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
-    /// The tenant of all requests.
+    /// The tenant of all requests; [`Client::for_institution`] is for several.
     pub institution: u32,
     /// How long a call may take, with reconnecting, before it ends as unknown or timed out.
     pub deadline: Duration,
     /// Whether a lost connection is made again and what waits is sent again.
     pub reconnect: bool,
-    /// Most requests under way; further callers wait.
+    /// Most requests under way; further callers wait. Watches do not count: they wait most of their time.
     pub in_flight: usize,
     /// What the client calls itself in the hello, at most 64 bytes.
     pub name: String,
@@ -116,6 +125,7 @@ impl From<ReplyError> for ClientError {
 #[derive(Clone, Debug)]
 pub struct Client {
     handle: Arc<Handle>,
+    institution: u32,
 }
 
 #[derive(Debug)]
@@ -153,10 +163,22 @@ impl Drop for Guard<'_> {
 }
 
 impl Client {
-    /// Connects to `addr` (`host:port`) and says hello. Must run inside a tokio runtime, which keeps the connection going.
+    /// Connects to `addr` (`host:port`) and says hello. Must run inside a tokio runtime, which keeps the connection
+    /// going.
     pub async fn connect(addr: &str, options: ClientOptions) -> Result<Client, ClientError> {
         let (shared, hello) = connection::start(addr, options).await?;
-        Ok(Client { handle: Arc::new(Handle { shared, hello }) })
+        let institution = shared.options.institution;
+        Ok(Client { handle: Arc::new(Handle { shared, hello }), institution })
+    }
+
+    /// The same connection for requests of another institution.
+    pub fn for_institution(&self, institution: u32) -> Client {
+        Client { handle: self.handle.clone(), institution }
+    }
+
+    /// The institution of this handle's requests.
+    pub fn institution(&self) -> u32 {
+        self.institution
     }
 
     /// What the server said of itself when the client first connected.
@@ -169,7 +191,8 @@ impl Client {
         self.call(Operation::Ping, 0, 0, Bytes::new()).await.map(|_| ())
     }
 
-    /// Posts 1 to 8,190 transactions of together at most 1 MiB, in the order given. Nothing is split.
+    /// Posts 1 to 8,190 items of together at most 1 MiB, in the order given. Nothing is split. [`results`] takes the
+    /// reply apart.
     pub async fn post(&self, transactions: &[Transaction], want_postings: bool) -> Result<PostReply, ClientError> {
         let (form, payload) = encode_transactions(transactions)?;
         self.post_payload(form, transactions.len() as u32, payload, want_postings).await
@@ -187,7 +210,7 @@ impl Client {
         check_count("bytes", payload.len(), REQUEST_BYTES_MAX)?;
         let operation = match form {
             PostForm::Transfers => Operation::PostTransfers,
-            PostForm::Journals => Operation::PostJournals,
+            PostForm::Items => Operation::PostItems,
         };
         let flags = if want_postings { WANT_POSTINGS } else { 0 };
         let reply = self.call(operation, flags, count, payload).await?;
@@ -201,80 +224,38 @@ impl Client {
         post_reply(&reply, accounts.len())
     }
 
+    /// Changes 1 to 8,192 accounts of together at most 1 MiB, in the order given.
+    pub async fn change_accounts(&self, changes: &[AccountChange]) -> Result<PostReply, ClientError> {
+        let payload = encode_changes(changes)?;
+        let reply = self.call(Operation::ChangeAccounts, 0, changes.len() as u32, payload).await?;
+        post_reply(&reply, changes.len())
+    }
+
     /// Registers an asset under the id of a control record.
     pub async fn register_asset(&self, id: u128, asset: &Asset) -> Result<ItemResult, ClientError> {
         self.control(id, &ControlRecord::register(asset).canonical()).await
     }
 
+    /// Registers an institution under the id of a control record. Only the first institution may.
+    pub async fn register_institution(&self, id: u128, number: u32, name: &str) -> Result<ItemResult, ClientError> {
+        self.control(id, &ControlRecord::institution(number, name).canonical()).await
+    }
+
+    /// Sets the institution's open day, days since 1970-01-01, under the id of a control record.
+    pub async fn set_open_day(&self, id: u128, day: u16) -> Result<ItemResult, ClientError> {
+        self.control(id, &ControlRecord::open_day(day).canonical()).await
+    }
+
     /// Applies a control record, JSON of at most 16 KiB.
     pub async fn control(&self, id: u128, record: &[u8]) -> Result<ItemResult, ClientError> {
         check_count("bytes of a control record", record.len(), CONTROL_BYTES_MAX)?;
-        let payload = codec::requests::encode_control(id, record);
+        let payload = codec::questions::encode_control(id, record);
         let reply = self.call(Operation::Control, 0, 1, Bytes::from(payload)).await?;
         let reply = post_reply(&reply, 1)?;
         reply.items().next().ok_or_else(|| ClientError::Protocol("a control record without a result".to_owned()))
     }
 
-    /// All registered assets.
-    pub async fn assets(&self) -> Result<Vec<Asset>, ClientError> {
-        let (header, payload) = self.call(Operation::Assets, 0, 0, Bytes::new()).await?;
-        Ok(codec::assets::decode(header.count, &payload)?)
-    }
-
-    /// Accounts by id, 1 to 8,190, in the order asked; none where there is no such account.
-    pub async fn accounts(&self, ids: &[u128]) -> Result<Vec<Option<AccountRecord>>, ClientError> {
-        check_count("ids", ids.len(), LOOK_UP_ACCOUNTS_MAX)?;
-        let payload = Bytes::from(codec::requests::encode_ids(ids));
-        let (header, payload) = self.call(Operation::LookUpAccounts, 0, ids.len() as u32, payload).await?;
-        let (accounts, _) = codec::accounts::decode(header.count, &payload)?;
-        check_answered(accounts.len(), ids.len())?;
-        Ok(accounts)
-    }
-
-    /// Accounts in the order of their opening. `after` is `opened` of the last one seen, 0 to begin; `limit` 1 to 4,000.
-    pub async fn list_accounts(&self, after: u64, limit: u32) -> Result<Vec<AccountRecord>, ClientError> {
-        check_count("accounts", limit as usize, LIST_ACCOUNTS_MAX as usize)?;
-        let payload = Bytes::from(codec::requests::encode_list(after, limit));
-        let (header, payload) = self.call(Operation::ListAccounts, 0, 0, payload).await?;
-        Ok(codec::accounts::decode_page(header.count, &payload)?.0)
-    }
-
-    /// Transactions by id, 1 to 1,000, in the order asked; none where the id is not known.
-    pub async fn transactions(&self, ids: &[u128]) -> Result<Vec<Option<TransactionRecord>>, ClientError> {
-        check_count("ids", ids.len(), LOOK_UP_TRANSACTIONS_MAX)?;
-        let mut found = Vec::with_capacity(ids.len());
-        while found.len() < ids.len() {
-            let rest = &ids[found.len()..];
-            let payload = Bytes::from(codec::requests::encode_ids(rest));
-            let (header, payload) = self.call(Operation::LookUpTransactions, 0, rest.len() as u32, payload).await?;
-            let (transactions, _) = codec::transactions::decode(header.count, &payload)?;
-            if transactions.is_empty() || transactions.len() > rest.len() {
-                return Err(ClientError::Protocol(format!("{} of {} answered", transactions.len(), rest.len())));
-            }
-            found.extend(transactions);
-        }
-        Ok(found)
-    }
-
-    /// A page of an account's statement, newest first, `limit` 1 to 1,000; none = no such account.
-    pub async fn statement(
-        &self,
-        account: u128,
-        from: Option<StatementToken>,
-        limit: u32,
-    ) -> Result<Option<StatementPage>, ClientError> {
-        check_count("entries", limit as usize, STATEMENT_ENTRIES_MAX as usize)?;
-        let payload = Bytes::from(codec::requests::encode_statement(account, from, limit));
-        let (header, payload) = self.call(Operation::Statement, 0, 0, payload).await?;
-        Ok(codec::statements::decode(header.count, &payload)?)
-    }
-
-    /// Figures about the engine, as the server gives them.
-    pub async fn stats(&self) -> Result<serde_json::Value, ClientError> {
-        let (_, payload) = self.call(Operation::Stats, 0, 0, Bytes::new()).await?;
-        serde_json::from_slice(&payload).map_err(|error| ClientError::Protocol(error.to_string()))
-    }
-
+    /// Asks, within the options' deadline and their bound of requests under way.
     async fn call(
         &self,
         operation: Operation,
@@ -284,7 +265,7 @@ impl Client {
     ) -> Result<RawReply, ClientError> {
         let shared = &self.handle.shared;
         let limit = shared.options.deadline;
-        let deadline = tokio::time::Instant::now() + limit;
+        let deadline = Instant::now() + limit;
         // Mostly there is room, and then no timer is needed.
         let _permit = match shared.in_flight.try_acquire() {
             Ok(permit) => Ok(permit),
@@ -293,8 +274,20 @@ impl Client {
                 Ok(permit) => permit,
             },
         };
+        self.exchange((operation, flags, count), payload, deadline, limit).await
+    }
+
+    /// Asks; without an answer at the deadline, `limit` after the beginning, it is given up.
+    async fn exchange(
+        &self,
+        (operation, flags, count): (Operation, u16, u32),
+        payload: Bytes,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<RawReply, ClientError> {
+        let shared = &self.handle.shared;
         let (sender, receiver) = oneshot::channel();
-        let institution = shared.options.institution;
+        let institution = self.institution;
         let header = Header { operation: operation as u8, flags, institution, count, ..Header::default() };
         let number = shared.add(header, operation, payload, sender)?;
         let mut guard = Guard { shared, number, done: false };
@@ -333,4 +326,9 @@ fn check_answered(got: usize, asked: usize) -> Result<(), ClientError> {
         return Ok(());
     }
     Err(ClientError::Protocol(format!("{got} results to {asked} items")))
+}
+
+/// Nothing is too few and `max` the most.
+fn check_count(what: &'static str, got: usize, max: usize) -> Result<(), ClientError> {
+    if (1..=max).contains(&got) { Ok(()) } else { Err(ClientError::TooLarge { what, got, max }) }
 }

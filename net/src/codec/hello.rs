@@ -2,8 +2,14 @@
 //!
 //! Authentication has its place here (a method and a challenge) and does not exist yet: the only method is 0, none.
 
-use florin_core::limits::{CONTROL_BYTES_MAX, POSTINGS_MAX, REQUEST_BYTES_MAX, REQUEST_ITEMS_MAX, VOUCHER_BYTES_MAX};
-use florin_engine::{LIST_ACCOUNTS_MAX, LOOK_UP_ACCOUNTS_MAX, LOOK_UP_TRANSACTIONS_MAX, STATEMENT_ENTRIES_MAX};
+use florin_core::limits::{
+    ATTRIBUTES_BYTES_MAX, CONTROL_BYTES_MAX, POSTINGS_MAX, REASON_BYTES_MAX, REQUEST_BYTES_MAX, REQUEST_ITEMS_MAX,
+    VOUCHER_BYTES_MAX,
+};
+use florin_engine::{
+    LIST_ACCOUNTS_MAX, LOOK_UP_ACCOUNTS_MAX, LOOK_UP_TRANSACTIONS_MAX, STATEMENT_ENTRIES_MAX, TRANSACTION_PAGE_MAX,
+    WATCH_WAIT_MS_MAX,
+};
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -28,7 +34,7 @@ pub struct Hello {
 pub struct HelloReply {
     /// The highest version that both speak.
     pub version: u16,
-    /// The institution that the server serves.
+    /// The institution in the header of the hello.
     pub institution: u32,
     /// Most bytes of a request's payload.
     pub request_bytes_max: u32,
@@ -54,6 +60,14 @@ pub struct HelloReply {
     pub voucher_bytes_max: u16,
     /// Longest control record, bytes.
     pub control_bytes_max: u32,
+    /// Most transactions on a page of a watch, of a look-up by reference or of what is linked.
+    pub transaction_page_max: u32,
+    /// Longest wait of a watch, milliseconds.
+    pub watch_wait_ms_max: u32,
+    /// Longest attributes of an account, bytes.
+    pub attributes_bytes_max: u16,
+    /// Longest reason of an account change, bytes.
+    pub reason_bytes_max: u16,
     /// What the server calls itself, with its release, for people.
     pub name: String,
 }
@@ -113,7 +127,7 @@ impl Hello {
 }
 
 impl HelloReply {
-    /// The reply of a server that serves `institution` and takes so many requests of a connection at one time.
+    /// The reply to a hello of `institution` by a server that takes so many requests of a connection at one time.
     pub fn of_this_build(institution: u32, in_flight_requests_max: u32) -> HelloReply {
         HelloReply {
             version: u16::from(VERSION),
@@ -130,6 +144,10 @@ impl HelloReply {
             postings_max: POSTINGS_MAX as u16,
             voucher_bytes_max: VOUCHER_BYTES_MAX as u16,
             control_bytes_max: CONTROL_BYTES_MAX as u32,
+            transaction_page_max: TRANSACTION_PAGE_MAX,
+            watch_wait_ms_max: WATCH_WAIT_MS_MAX,
+            attributes_bytes_max: ATTRIBUTES_BYTES_MAX as u16,
+            reason_bytes_max: REASON_BYTES_MAX as u16,
             name: concat!("florin ", env!("CARGO_PKG_VERSION")).to_owned(),
         }
     }
@@ -154,7 +172,10 @@ impl HelloReply {
             postings_max: U16::new(self.postings_max),
             voucher_bytes_max: U16::new(self.voucher_bytes_max),
             control_bytes_max: U32::new(self.control_bytes_max),
-            reserved: [0; 12],
+            transaction_page_max: U32::new(self.transaction_page_max),
+            watch_wait_ms_max: U32::new(self.watch_wait_ms_max),
+            attributes_bytes_max: U16::new(self.attributes_bytes_max),
+            reason_bytes_max: U16::new(self.reason_bytes_max),
             challenge: [0; 32],
             name,
         };
@@ -180,6 +201,10 @@ impl HelloReply {
             postings_max: row.postings_max.get(),
             voucher_bytes_max: row.voucher_bytes_max.get(),
             control_bytes_max: row.control_bytes_max.get(),
+            transaction_page_max: row.transaction_page_max.get(),
+            watch_wait_ms_max: row.watch_wait_ms_max.get(),
+            attributes_bytes_max: row.attributes_bytes_max.get(),
+            reason_bytes_max: row.reason_bytes_max.get(),
             name: take_text(&row.name, row.name_length, "name")?.to_owned(),
         })
     }

@@ -5,15 +5,21 @@
 
 pub mod accounts;
 pub mod assets;
+pub mod balances;
 pub mod errors;
 pub mod hello;
+pub mod institutions;
 pub mod posts;
+pub mod questions;
 pub mod replies;
 pub mod requests;
 pub mod rows;
 pub mod statements;
 pub mod transactions;
 
+use florin_core::account::HeldResult;
+use florin_core::entry::RowKind;
+use zerocopy::little_endian::{I128, U128};
 use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 
 /// Why a reply cannot be read.
@@ -65,6 +71,16 @@ fn take_bytes<'a>(bytes: &mut &'a [u8], count: usize, what: &'static str) -> Res
 /// Nothing may be left.
 fn finish(bytes: &[u8], what: &'static str) -> Result<(), ReplyError> {
     if bytes.is_empty() { Ok(()) } else { Err(ReplyError::Length { what, bytes: bytes.len() }) }
+}
+
+/// What an entry did to what is held or left to reverse. Its amount is the entry's own, so it is not sent twice.
+fn held_result(kind: RowKind, amount: U128, freed: U128, left: U128, held: I128) -> HeldResult {
+    match kind {
+        RowKind::Transfer | RowKind::Journal | RowKind::Open | RowKind::Control | RowKind::Change => {
+            HeldResult::default()
+        }
+        _ => HeldResult { amount: amount.get(), freed: freed.get(), left: left.get(), held: held.get() },
+    }
 }
 
 /// A text in a fixed field.

@@ -1,18 +1,25 @@
-//! Replies to posts, openings and control records: runs of results, and on request a row for each posting.
+//! Replies to whatever changes the ledger: runs of results, and on request a row for each entry of a posted item.
 
 use florin_core::entry::{PostReply, ResultRun};
-use florin_core::limits::REQUEST_ITEMS_MAX;
 use florin_core::outcome::Outcome;
 use florin_core::request::{ItemResult, PostingResult};
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{I128, U16, U32, U64};
 
-use super::rows::{PostingResultRow, REPEAT, RunRow};
+use super::rows::{PostingResultRow, REPEAT, RESULT_ALARM, RunRow};
 use super::{ReplyError, take_rows};
+use crate::limits::{REPLY_BYTES_MAX, RESULTS_MAX};
+
+/// Whether the posting results fit into a reply beside the runs, which always do.
+pub fn postings_fit(reply: &PostReply) -> bool {
+    let bytes = reply.runs.len() * size_of::<RunRow>() + reply.postings.len() * size_of::<PostingResultRow>();
+    bytes <= REPLY_BYTES_MAX
+}
 
 /// Appends the payload: the runs, then the posting results. The header's count is the number of runs.
 pub fn encode(reply: &PostReply, out: &mut Vec<u8>) {
-    out.reserve(reply.runs.len() * size_of::<RunRow>() + reply.postings.len() * size_of::<PostingResultRow>());
+    let postings = if postings_fit(reply) { reply.postings.as_slice() } else { &[] };
+    out.reserve(reply.runs.len() * size_of::<RunRow>() + postings.len() * size_of::<PostingResultRow>());
     for run in &reply.runs {
         let row = RunRow {
             count: U32::new(run.count),
@@ -26,8 +33,9 @@ pub fn encode(reply: &PostReply, out: &mut Vec<u8>) {
         };
         out.extend_from_slice(row.as_bytes());
     }
-    for posting in &reply.postings {
-        let row = PostingResultRow { version: U64::new(posting.version), balance: I128::new(posting.balance) };
+    for posting in postings {
+        let version = posting.version | if posting.alarm { RESULT_ALARM } else { 0 };
+        let row = PostingResultRow { version: U64::new(version), balance: I128::new(posting.balance) };
         out.extend_from_slice(row.as_bytes());
     }
 }
@@ -47,7 +55,7 @@ pub fn decode(count: u32, mut payload: &[u8]) -> Result<PostReply, ReplyError> {
         items += u64::from(row.count.get());
         // A run's last sequence number and time must exist too: `ResultRun::item` counts up to them.
         let last = u64::from(row.count.get());
-        if row.count.get() == 0 || items > REQUEST_ITEMS_MAX as u64 {
+        if row.count.get() == 0 || items > RESULTS_MAX as u64 {
             return Err(ReplyError::Value { field: "run length" });
         }
         if row.sequence.get().checked_add(last).is_none() || row.booked_at.get().checked_add(last).is_none() {
@@ -62,8 +70,10 @@ pub fn decode(count: u32, mut payload: &[u8]) -> Result<PostReply, ReplyError> {
         };
         reply.runs.push(ResultRun { count: row.count.get(), first });
     }
-    reply
-        .postings
-        .extend(postings.iter().map(|row| PostingResult { version: row.version.get(), balance: row.balance.get() }));
+    reply.postings.extend(postings.iter().map(|row| PostingResult {
+        version: row.version.get() & !RESULT_ALARM,
+        balance: row.balance.get(),
+        alarm: row.version.get() & RESULT_ALARM != 0,
+    }));
     Ok(reply)
 }

@@ -2,7 +2,7 @@
 
 use florin_engine::Reply;
 
-use super::{accounts, assets, errors, posts, statements, transactions};
+use super::{accounts, assets, balances, errors, institutions, posts, statements, transactions};
 use crate::error::{ErrorCode, ProtocolError};
 use crate::frame;
 use crate::header::{Header, Operation, REPLY_BIT, WANT_POSTINGS};
@@ -41,20 +41,26 @@ pub fn append(out: &mut Vec<u8>, asked: &Asked, reply: &Reply) {
         match reply {
             Reply::Posted(reply) => {
                 header.count = reply.runs.len() as u32;
+                if !posts::postings_fit(reply) {
+                    header.flags &= !WANT_POSTINGS;
+                }
                 posts::encode(reply, out);
             }
             Reply::Accounts { accounts, position } => {
-                header.count = accounts.len() as u32;
-                accounts::encode(accounts.iter().map(Option::as_ref), *position, out);
+                header.count = accounts::encode(accounts.iter().map(Option::as_ref), *position, out);
             }
             Reply::AccountPage { accounts, position } => {
-                header.count = accounts.len() as u32;
-                accounts::encode(accounts.iter().map(Some), *position, out);
+                header.count = accounts::encode(accounts.iter().map(Some), *position, out);
             }
             Reply::Transactions { transactions, position } => {
                 header.count = transactions::encode(transactions, *position, out);
             }
-            Reply::Statement(None) => {}
+            Reply::TransactionPage(page) => header.count = transactions::encode_page(page, out),
+            Reply::BalanceAt(None) | Reply::Statement(None) => {}
+            Reply::BalanceAt(Some(balance)) => {
+                header.count = 1;
+                balances::encode(balance, out);
+            }
             Reply::Statement(Some(page)) => {
                 header.count = page.entries.len() as u32;
                 statements::encode(page, out);
@@ -62,6 +68,10 @@ pub fn append(out: &mut Vec<u8>, asked: &Asked, reply: &Reply) {
             Reply::Assets(assets) => {
                 header.count = assets.len() as u32;
                 assets::encode(assets, out);
+            }
+            Reply::Institutions(institutions) => {
+                header.count = institutions.len() as u32;
+                institutions::encode(institutions, out);
             }
             Reply::Stats(stats) => {
                 if let Err(error) = serde_json::to_writer(&mut *out, stats) {

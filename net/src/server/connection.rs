@@ -1,8 +1,9 @@
 //! One connection: reads frames, takes permits, hands requests to the engine. Its replies leave by `outgoing`.
 //!
-//! It never waits with a request in hand that others could pass, so the requests of a connection enter in the order they
-//! came. Without permits it stops reading and TCP holds the peer back. Nothing in a frame is believed before its check:
-//! first the header's checksum, then its length, then memory for it, then the payload's checksum, then its content.
+//! It never waits with a request in hand that others could pass, so the requests of a connection enter in the order
+//! they came. Without permits it stops reading and TCP holds the peer back. Nothing in a frame is believed before its
+//! check: first the header's checksum, then its length, then memory for it, then the payload's checksum, then its
+//! content.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use florin_engine::Command;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
@@ -19,8 +21,9 @@ use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
 use super::chunks::Chunks;
-use super::outgoing::{self, Begin, End, InEngine, Outgoing};
+use super::outgoing::{self, End, InEngine, Outgoing};
 use super::permits::{Budget, Cost};
+use super::watch::{self, Watch};
 use super::{ServerOptions, Submit};
 use crate::codec::hello::{Hello, HelloReply};
 use crate::codec::replies::Asked;
@@ -59,14 +62,15 @@ impl From<io::Error> for Stop {
     }
 }
 
-/// Serves one connection to its end.
-pub async fn serve<S: Submit>(context: Rc<Context<S>>, stream: TcpStream, outgoing: Arc<Outgoing>) {
+/// Serves connection number `origin` to its end.
+pub async fn serve<S: Submit>(context: Rc<Context<S>>, stream: TcpStream, origin: u64, outgoing: Arc<Outgoing>) {
     let (read, write) = stream.into_split();
     let writer = tokio::task::spawn_local(outgoing::write(outgoing.clone(), write, context.options.write_timeout));
     let mut reader = Reader {
         greeted: false,
         deadline: Some(Instant::now() + context.options.handshake_timeout),
         context: &context,
+        origin,
         stream: read,
         outgoing: outgoing.clone(),
         buffer: BytesMut::new(),
@@ -115,7 +119,9 @@ pub async fn refuse(stream: TcpStream, error: ProtocolError, options: &ServerOpt
 }
 
 struct Reader<'a, S> {
-    context: &'a Context<S>,
+    context: &'a Rc<Context<S>>,
+    /// Number of the connection, by which the engine keeps its requests in order.
+    origin: u64,
     stream: OwnedReadHalf,
     outgoing: Arc<Outgoing>,
     buffer: BytesMut,
@@ -191,12 +197,16 @@ impl<S: Submit> Reader<'_, S> {
         let (institution, request_number) = (header.institution, header.request);
         let asked = Asked { operation, flags: header.flags, institution, request: request_number };
         match request {
+            Request::Command(Command::Watch { after, limit, wait_ms, .. }) => {
+                self.receiving = None;
+                self.watch(asked, Watch { origin: self.origin, after, limit, wait_ms }).await?;
+            }
             Request::Command(command) => {
                 let cost = self.context.budget.clamp(Cost::of(&command, length));
                 self.take(cost).await?;
                 self.receiving = None;
                 let in_engine = InEngine::new(self.outgoing.clone(), asked, cost);
-                self.context.engine.submit(command, Box::new(move |reply| in_engine.answer(&reply)));
+                self.context.engine.submit(self.origin, command, Box::new(move |reply| in_engine.answer(&reply)));
             }
             Request::Ping => self.answer_inline(asked, |_| {}).await?,
             Request::Hello(hello) => self.greet(asked, &hello).await?,
@@ -210,7 +220,7 @@ impl<S: Submit> Reader<'_, S> {
             return Err(Stop::End(End::Error { operation, request, error }));
         }
         let options = &self.context.options;
-        let reply = HelloReply::of_this_build(options.institution, options.connection_requests_max);
+        let reply = HelloReply::of_this_build(asked.institution, options.connection_requests_max);
         self.greeted = true;
         self.deadline = None;
         self.answer_inline(asked, |out| reply.encode(out)).await
@@ -223,26 +233,29 @@ impl<S: Submit> Reader<'_, S> {
         Ok(())
     }
 
-    /// Takes permits, of the connection and of the server. Until then nothing more is read.
+    /// Lets a watch wait beside the connection, which goes on.
+    async fn watch(&mut self, asked: Asked, watch: Watch) -> Result<(), Stop> {
+        self.take(Cost::INLINE).await?;
+        let in_engine = InEngine::new(self.outgoing.clone(), asked, Cost::INLINE);
+        match watch::Place::take(&self.context.budget, &self.outgoing) {
+            Some(place) => {
+                let waiting = watch::serve(self.context.clone(), watch, self.outgoing.clone(), place, in_engine);
+                tokio::task::spawn_local(waiting);
+            }
+            None => {
+                let message = "as many watches wait as may, here or on the server; wait until one of them is answered";
+                let error = ProtocolError::new(ErrorCode::TooManyWatches, message);
+                let mut bytes = Vec::new();
+                crate::codec::errors::append(&mut bytes, asked.operation as u8, asked.request, &error);
+                in_engine.answer_encoded(Cost::default(), &bytes);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes permits. Until then nothing more is read.
     async fn take(&mut self, cost: Cost) -> Result<(), Stop> {
-        loop {
-            match self.outgoing.begin(cost) {
-                Begin::Taken => break,
-                Begin::Ended => return Err(Stop::Halted),
-                Begin::Full => tokio::select! {
-                    () = self.outgoing.room() => {}
-                    () = self.outgoing.halted() => return Err(Stop::Halted),
-                },
-            }
-        }
-        tokio::select! {
-            biased;
-            () = self.context.budget.take(cost) => Ok(()),
-            () = self.outgoing.halted() => {
-                self.outgoing.cancel(cost);
-                Err(Stop::Halted)
-            }
-        }
+        if self.outgoing.take(cost).await { Ok(()) } else { Err(Stop::Halted) }
     }
 
     /// Waits for more bytes.
@@ -268,8 +281,8 @@ impl<S: Submit> Reader<'_, S> {
         }
     }
 
-    /// Sees to it that the buffer can take something, and says how many bytes at most. An empty buffer is given back: an
-    /// idle connection holds none.
+    /// Sees to it that the buffer can take something, and says how many bytes at most. An empty buffer is given back:
+    /// an idle connection holds none.
     async fn make_room(&mut self) -> Result<usize, Stop> {
         let total = HEADER_BYTES + self.header.map_or(0, |(header, _)| header.length as usize);
         let have = self.buffer.len();

@@ -8,6 +8,7 @@ mod connection;
 mod options;
 mod outgoing;
 mod permits;
+mod watch;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -15,6 +16,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use florin_engine::{Command, OnReply};
@@ -32,9 +34,9 @@ use permits::Budget;
 
 /// Where requests go: the engine, or a script in a test.
 pub trait Submit: 'static {
-    /// Takes a command and calls back when the answer may leave the process. Commands of one caller are sequenced in
-    /// call order.
-    fn submit(&self, command: Command, on_reply: OnReply);
+    /// Takes a command and calls back when the answer may leave the process. Commands of one origin, that is of one
+    /// connection, are sequenced in call order. Connections are numbered from 1, each number once in a process.
+    fn submit(&self, origin: u64, command: Command, on_reply: OnReply);
 }
 
 /// Why there is no server.
@@ -100,7 +102,6 @@ pub struct Server {
 #[derive(Debug, Default)]
 struct Connections {
     open: RefCell<HashMap<u64, Arc<Outgoing>>>,
-    last: Cell<u64>,
     refused_lingering: Cell<usize>,
     closed: Notify,
 }
@@ -165,6 +166,9 @@ impl Drop for Server {
     }
 }
 
+/// The number of the next connection. Servers of one process may share an engine, so they share the numbers.
+static NEXT_CONNECTION: AtomicU64 = AtomicU64::new(1);
+
 /// How long to wait when the system has no sockets or memory for a connection; they become free as others close.
 const ACCEPT_BACK_OFF: Duration = Duration::from_millis(50);
 
@@ -195,23 +199,18 @@ fn begin<S: Submit>(stream: TcpStream, context: &Rc<Context<S>>, connections: &R
         });
         return;
     }
-    let outgoing = Arc::new(Outgoing::new(
-        context.budget.clone(),
-        options.connection_requests_max.max(1),
-        options.connection_bytes_max,
-    ));
-    let number = connections.last.get() + 1;
-    connections.last.set(number);
+    let outgoing = Arc::new(Outgoing::new(context.budget.clone(), options));
+    let number = NEXT_CONNECTION.fetch_add(1, Ordering::Relaxed);
     connections.open.borrow_mut().insert(number, outgoing.clone());
     tokio::task::spawn_local(async move {
-        connection::serve(context, stream, outgoing).await;
+        connection::serve(context, stream, number, outgoing).await;
         connections.open.borrow_mut().remove(&number);
         connections.closed.notify_one();
     });
 }
 
 impl Submit for florin_engine::Engine {
-    fn submit(&self, command: Command, on_reply: OnReply) {
-        florin_engine::Engine::submit(self, command, on_reply);
+    fn submit(&self, origin: u64, command: Command, on_reply: OnReply) {
+        florin_engine::Engine::submit(self, origin, command, on_reply);
     }
 }

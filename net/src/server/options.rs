@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use florin_core::limits::REQUEST_ITEMS_MAX;
 
-/// Limits and times of a server. Whatever they are, a request that fits the protocol is taken once nothing is before it.
+/// Limits and times of a server. Whatever they are, a request that fits the protocol is taken once nothing is before
+/// it.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
     /// Address to listen on, for callers that keep it with the options; [`super::serve`] listens where it is told to.
     pub listen: SocketAddr,
-    /// The institution that hello replies name.
-    pub institution: u32,
     /// Most transactions, openings, ids and entries under way, over all connections.
     pub in_flight_rows_max: usize,
     /// Most bytes of requests and of their largest possible replies under way, over all connections.
@@ -22,6 +21,15 @@ pub struct ServerOptions {
     pub connection_requests_max: u32,
     /// Most bytes of requests and of their largest possible replies under way on one connection.
     pub connection_bytes_max: usize,
+    /// Most watches that wait or are being served, over all connections; further ones get an error reply.
+    pub watches_max: usize,
+    /// Most watches of one connection that wait or are being served; further ones get an error reply.
+    pub connection_watches_max: u32,
+    /// Most bytes of pages that are being read for watches, over all connections: apart from the bytes under way, so
+    /// that no posting waits for a watch.
+    pub watch_bytes_max: usize,
+    /// How long the engine is asked to wait for a watch at a time: so soon it forgets one whose connection is gone.
+    pub watch_slice: Duration,
     /// Most connections; further ones get an error reply.
     pub connections_max: usize,
     /// From connecting to the end of the hello.
@@ -38,12 +46,15 @@ impl Default for ServerOptions {
     fn default() -> ServerOptions {
         ServerOptions {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7_110)),
-            institution: 1,
             in_flight_rows_max: 16 * REQUEST_ITEMS_MAX,
             in_flight_bytes_max: 256 << 20,
             receiving_bytes_max: 16 << 20,
             connection_requests_max: 1_024,
             connection_bytes_max: 8 << 20,
+            watches_max: 10_000,
+            connection_watches_max: 16,
+            watch_bytes_max: 64 << 20,
+            watch_slice: Duration::from_secs(5),
             connections_max: 10_000,
             handshake_timeout: Duration::from_secs(5),
             frame_timeout: Duration::from_secs(30),

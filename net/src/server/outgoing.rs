@@ -5,6 +5,7 @@
 //! connection comes after the replies of everything that was taken.
 
 use std::io;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use florin_engine::Reply;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
+use super::ServerOptions;
 use super::permits::{Budget, Cost};
 use crate::codec::{errors, replies};
 use crate::error::{ErrorCode, ProtocolError};
@@ -43,7 +45,7 @@ impl End {
 
 /// Whether a connection may take one more request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Begin {
+enum Begin {
     /// It may, and the request is counted.
     Taken,
     /// Not before some reply has been written.
@@ -60,6 +62,8 @@ struct State {
     queued: Cost,
     /// Cost of all requests that were taken and whose replies are not written yet, `queued` included.
     in_flight: Cost,
+    /// Watches that wait or are being served.
+    watches: u32,
     end: Option<End>,
     /// The socket is broken: nothing can be written any more.
     gone: bool,
@@ -71,13 +75,14 @@ pub struct Outgoing {
     state: Mutex<State>,
     /// For the writer: something was queued, or the connection is ending.
     wake: Notify,
-    /// For the reader: a reply was written.
+    /// For the reader and for watches: a reply was written.
     room: Notify,
-    /// For the reader: take no more requests.
+    /// For the reader and for watches: the connection is ending, no more requests are taken.
     halt: Notify,
     budget: Arc<Budget>,
     requests_max: u32,
     bytes_max: usize,
+    watches_max: u32,
 }
 
 enum Next {
@@ -88,34 +93,99 @@ enum Next {
 
 impl Outgoing {
     /// An empty one with the caps of a connection.
-    pub fn new(budget: Arc<Budget>, requests_max: u32, bytes_max: usize) -> Outgoing {
-        let (wake, room, halt) = (Notify::new(), Notify::new(), Notify::new());
-        Outgoing { state: Mutex::default(), wake, room, halt, budget, requests_max, bytes_max }
+    pub fn new(budget: Arc<Budget>, options: &ServerOptions) -> Outgoing {
+        Outgoing {
+            state: Mutex::default(),
+            wake: Notify::new(),
+            room: Notify::new(),
+            halt: Notify::new(),
+            budget,
+            requests_max: options.connection_requests_max.max(1),
+            bytes_max: options.connection_bytes_max,
+            watches_max: options.connection_watches_max,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("nothing panics while it holds a connection's replies")
     }
 
-    /// Counts a request against the connection's caps. One that is larger than a cap is taken when nothing else is.
-    pub fn begin(&self, cost: Cost) -> Begin {
+    /// Counts a request, or a page, against the connection's caps. One that is larger than a cap is taken when nothing
+    /// else is; a page is taken when no other page is.
+    fn begin(&self, cost: Cost) -> Begin {
         let mut state = self.state();
         if state.end.is_some() || state.gone {
             return Begin::Ended;
         }
         let now = state.in_flight;
-        let fits = now.requests < self.requests_max && now.bytes + cost.bytes <= self.bytes_max;
-        if now.requests > 0 && !fits {
+        let few = now.requests + cost.requests <= self.requests_max;
+        let small = now.bytes == 0 || now.bytes + cost.bytes <= self.bytes_max;
+        let room = if cost.pages == 0 { few && small } else { now.pages == 0 };
+        if !room {
             return Begin::Full;
         }
         state.in_flight += cost;
         Begin::Taken
     }
 
-    /// Takes back a [`Outgoing::begin`] whose request never entered.
+    /// Takes permits, of the connection and of the server; false if the connection ends before.
+    pub async fn take(&self, cost: Cost) -> bool {
+        self.reserve(cost).await && self.fund(cost).await
+    }
+
+    /// Takes permits of the connection only, which holds nobody else up; false if the connection ends before.
+    pub async fn reserve(&self, cost: Cost) -> bool {
+        let mut begun = self.begin(cost);
+        while begun == Begin::Full {
+            // Listening before looking again: what is written in between is not missed.
+            let mut room = pin!(self.room.notified());
+            room.as_mut().enable();
+            begun = self.begin(cost);
+            if begun == Begin::Full {
+                tokio::select! {
+                    () = room => {}
+                    () = self.halted() => return false,
+                }
+            }
+        }
+        begun == Begin::Taken
+    }
+
+    /// Adds bytes to what was reserved: a page is there, and its size is known.
+    pub fn grow(&self, bytes: usize) {
+        self.state().in_flight.bytes += bytes;
+    }
+
+    /// Takes the server's permits for what was reserved; false, and nothing is reserved, if the connection ends before.
+    pub async fn fund(&self, cost: Cost) -> bool {
+        tokio::select! {
+            biased;
+            () = self.budget.take(cost) => true,
+            () = self.halted() => {
+                self.cancel(cost);
+                false
+            }
+        }
+    }
+
+    /// Takes back what was reserved and is not needed.
     pub fn cancel(&self, cost: Cost) {
         self.state().in_flight -= cost;
         self.wake.notify_one();
+        self.room.notify_waiters();
+    }
+
+    /// Counts a watch; false if there are as many as may be.
+    pub fn begin_watch(&self) -> bool {
+        let mut state = self.state();
+        let fits = state.watches < self.watches_max;
+        state.watches += u32::from(fits);
+        fits
+    }
+
+    /// A watch that was counted is answered, or will not be any more.
+    pub fn end_watch(&self) {
+        self.state().watches -= 1;
     }
 
     /// Queues the reply of a request that was taken and holds permits.
@@ -140,7 +210,7 @@ impl Outgoing {
     pub fn end(&self, end: End) {
         self.state().end.get_or_insert(end);
         self.wake.notify_one();
-        self.halt.notify_one();
+        self.halt.notify_waiters();
     }
 
     /// The socket is broken. What was queued is thrown away; permits of what still comes are given back as it comes.
@@ -153,20 +223,23 @@ impl Outgoing {
         drop(state);
         self.budget.give_back(queued);
         self.wake.notify_one();
-        self.halt.notify_one();
-    }
-
-    /// Waits until a reply has been written.
-    pub async fn room(&self) {
-        self.room.notified().await;
+        self.halt.notify_waiters();
     }
 
     /// Waits until no more requests may be taken.
     pub async fn halted(&self) {
-        self.halt.notified().await;
+        let mut halt = pin!(self.halt.notified());
+        halt.as_mut().enable();
+        let halted = {
+            let state = self.state();
+            state.end.is_some() || state.gone
+        };
+        if !halted {
+            halt.await;
+        }
     }
 
-    fn take(&self, batch: &mut Vec<u8>) -> Next {
+    fn next(&self, batch: &mut Vec<u8>) -> Next {
         let mut state = self.state();
         if state.gone {
             return Next::Last;
@@ -189,7 +262,7 @@ impl Outgoing {
     fn written(&self, cost: Cost) {
         self.state().in_flight -= cost;
         self.budget.give_back(cost);
-        self.room.notify_one();
+        self.room.notify_waiters();
     }
 }
 
@@ -201,7 +274,7 @@ pub async fn write(outgoing: Arc<Outgoing>, stream: OwnedWriteHalf, timeout: Dur
         if batch.capacity() > SPARE_WRITE_BYTES_MAX {
             batch = Vec::new();
         }
-        let next = outgoing.take(&mut batch);
+        let next = outgoing.next(&mut batch);
         if let Next::Wait = next {
             outgoing.wake.notified().await;
             continue;
@@ -249,6 +322,11 @@ impl InEngine {
         InEngine { outgoing, asked, cost, answered: false }
     }
 
+    /// What was asked.
+    pub fn asked(&self) -> &replies::Asked {
+        &self.asked
+    }
+
     /// Queues the reply. Runs on an engine thread and does not wait.
     pub fn answer(mut self, reply: &Reply) {
         self.answered = true;
@@ -261,6 +339,13 @@ impl InEngine {
             return;
         }
         self.outgoing.push(self.cost, |out| replies::append(out, &self.asked, reply));
+    }
+
+    /// Queues a reply that is encoded already. The permits of its bytes, `more`, have been taken too.
+    pub fn answer_encoded(mut self, more: Cost, bytes: &[u8]) {
+        self.answered = true;
+        self.cost += more;
+        self.outgoing.push(self.cost, |out| out.extend_from_slice(bytes));
     }
 
     fn end(&self, code: ErrorCode, message: &str) {

@@ -3,14 +3,23 @@
 //! Every queue behind the server is bounded by these and by nothing else. They are given back when the reply has been
 //! written to the socket, so a peer that does not read holds its own share and no more.
 
-use florin_core::limits::ASSETS_MAX;
+use std::sync::Arc;
+
+use florin_core::compare::counts_entries;
+use florin_core::entry::{AccountRecord, PostingRecord, StatementEntry, TransactionRecord};
+use florin_core::limits::{
+    ASSETS_MAX, ATTRIBUTES_BYTES_MAX, INSTITUTION_NAME_BYTES_MAX, INSTITUTIONS_MAX, POSTINGS_MAX, VOUCHER_BYTES_MAX,
+};
+use florin_core::request::{ItemKind, PostForm, PostRequest, PostingResult};
 use florin_engine::Command;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::ServerOptions;
-use crate::codec::rows::{AccountReplyRow, AssetRow, EntryRow, PostingResultRow, RunRow, StatementHeadRow};
-use crate::limits::{COPY_BYTES_MAX, HEADER_BYTES, READ_CHUNK_BYTES, TRANSACTION_REPLY_BYTES_MAX};
-use florin_core::limits::VOUCHER_BYTES_MAX;
+use crate::codec::rows::{AssetRow, BalanceAtReplyRow, InstitutionRow, PostingResultRow, RunRow, StatementHeadRow};
+use crate::limits::{
+    ACCOUNT_REPLY_BYTES_MAX, COPY_BYTES_MAX, ENTRY_REPLY_BYTES_MAX, HEADER_BYTES, READ_CHUNK_BYTES, REPLY_BYTES_MAX,
+    TRANSACTION_REPLY_BYTES_MAX,
+};
 
 /// What a request takes of the budgets; also a sum of several.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -21,6 +30,8 @@ pub struct Cost {
     pub rows: usize,
     /// Bytes of payload and of the largest possible reply.
     pub bytes: usize,
+    /// Pages of watches: a connection has one at a time, beside its other requests.
+    pub pages: u32,
 }
 
 impl std::ops::AddAssign for Cost {
@@ -28,6 +39,7 @@ impl std::ops::AddAssign for Cost {
         self.requests += other.requests;
         self.rows += other.rows;
         self.bytes += other.bytes;
+        self.pages += other.pages;
     }
 }
 
@@ -36,20 +48,53 @@ impl std::ops::SubAssign for Cost {
         self.requests -= other.requests;
         self.rows -= other.rows;
         self.bytes -= other.bytes;
+        self.pages -= other.pages;
     }
 }
 
 /// Bookkeeping per request, bytes: closure, queue entries, header.
 const OVERHEAD_BYTES: usize = 256;
-/// Replies with records exist twice for a moment: as values and as bytes.
+/// Replies with few records exist twice for a moment: as values and as bytes.
 const COPIES: usize = 2;
 /// Room for the figures of an engine as JSON, bytes.
 const STATS_BYTES: usize = 16 << 10;
+/// Most bytes of one account as a value.
+const ACCOUNT_VALUE_BYTES_MAX: usize = size_of::<Option<AccountRecord>>() + ATTRIBUTES_BYTES_MAX;
+/// Most bytes of one transaction as a value.
+const TRANSACTION_VALUE_BYTES_MAX: usize =
+    size_of::<Option<TransactionRecord>>() + POSTINGS_MAX * size_of::<PostingRecord>() + VOUCHER_BYTES_MAX;
+/// Most bytes of one entry of a statement as a value.
+const ENTRY_VALUE_BYTES_MAX: usize = size_of::<StatementEntry>() + VOUCHER_BYTES_MAX;
+
+/// `count` records that exist as values, and as bytes up to what a reply may have.
+fn twice(count: usize, value_bytes: usize, reply_bytes: usize) -> usize {
+    count * value_bytes + (count * reply_bytes).min(REPLY_BYTES_MAX)
+}
+
+/// Most entries that the items of a request can make: as many as they name postings, or as many as a hold or original
+/// has.
+fn entries_max(request: &PostRequest) -> usize {
+    if request.form() == PostForm::Transfers {
+        return 2 * request.count();
+    }
+    let entries = |index: usize| {
+        let item = request.item(index);
+        let named = item.postings.count();
+        match item.kind {
+            Some(ItemKind::Reverse) if named > 0 => named,
+            Some(kind) if counts_entries(kind) => POSTINGS_MAX,
+            _ => named,
+        }
+    };
+    (0..request.count()).map(entries).sum()
+}
 
 impl Cost {
-    /// A request that the connection answers itself, in a few bytes: bounded by the connection's cap on requests, so that
-    /// hello and ping do not wait for the work of others.
-    pub const INLINE: Cost = Cost { requests: 1, rows: 0, bytes: 0 };
+    /// A request that the connection answers itself, in a few bytes: bounded by the connection's cap on requests, so
+    /// that hello and ping do not wait for the work of others. A watch takes no more while it waits.
+    pub const INLINE: Cost = Cost { requests: 1, rows: 0, bytes: 0, pages: 0 };
+    /// The page of a watch whose request was counted before.
+    pub const PAGE: Cost = Cost { requests: 0, rows: 0, bytes: 0, pages: 1 };
 
     /// The cost of a command whose payload has `payload` bytes.
     pub fn of(command: &Command, payload: usize) -> Cost {
@@ -57,30 +102,42 @@ impl Cost {
         let pinned = if payload > COPY_BYTES_MAX { payload + 2 * READ_CHUNK_BYTES } else { payload };
         let (rows, reply) = match command {
             Command::Post { request, want_postings } => {
-                let postings = if *want_postings {
-                    2 * request.count() + payload / size_of::<florin_core::request::PostingRow>()
-                } else {
-                    0
-                };
+                let entries = if *want_postings { entries_max(request) } else { 0 };
                 let runs = request.count() * size_of::<RunRow>();
-                (request.count(), runs + postings * size_of::<PostingResultRow>())
+                let postings = twice(entries, size_of::<PostingResult>(), size_of::<PostingResultRow>());
+                (request.count(), runs + postings)
             }
             Command::Open(request) => (request.rows().len(), request.rows().len() * size_of::<RunRow>()),
+            Command::Change(request) => (request.count(), request.count() * size_of::<RunRow>()),
             Command::Control(_) => (1, size_of::<RunRow>()),
-            Command::LookUpAccounts { ids, .. } => (ids.len(), COPIES * ids.len() * size_of::<AccountReplyRow>()),
-            Command::ListAccounts { limit, .. } => {
-                (*limit as usize, COPIES * *limit as usize * size_of::<AccountReplyRow>())
+            Command::LookUpAccounts { ids, .. } => {
+                (ids.len(), twice(ids.len(), ACCOUNT_VALUE_BYTES_MAX, ACCOUNT_REPLY_BYTES_MAX))
             }
-            Command::LookUpTransactions { ids, .. } => (ids.len(), COPIES * ids.len() * TRANSACTION_REPLY_BYTES_MAX),
+            Command::ListAccounts { limit, .. } => {
+                (*limit as usize, twice(*limit as usize, ACCOUNT_VALUE_BYTES_MAX, ACCOUNT_REPLY_BYTES_MAX))
+            }
+            Command::LookUpTransactions { ids, .. } => (ids.len(), transactions_bytes(ids.len())),
+            Command::ByReference { limit, .. } | Command::Linked { limit, .. } | Command::Watch { limit, .. } => {
+                (*limit as usize, transactions_bytes(*limit as usize))
+            }
             Command::Statement { limit, .. } => {
-                let entries = *limit as usize * (size_of::<EntryRow>() + VOUCHER_BYTES_MAX);
-                (*limit as usize, COPIES * (size_of::<StatementHeadRow>() + entries))
+                let head = COPIES * (size_of::<StatementHeadRow>() + ATTRIBUTES_BYTES_MAX);
+                let entries = twice(*limit as usize, ENTRY_VALUE_BYTES_MAX, ENTRY_REPLY_BYTES_MAX);
+                (*limit as usize, head + entries)
+            }
+            Command::BalanceAt { .. } => (1, COPIES * size_of::<BalanceAtReplyRow>()),
+            Command::Institutions { .. } => {
+                (1, COPIES * INSTITUTIONS_MAX * (size_of::<InstitutionRow>() + INSTITUTION_NAME_BYTES_MAX))
             }
             Command::Assets => (1, COPIES * ASSETS_MAX * size_of::<AssetRow>()),
             Command::Stats => (1, COPIES * STATS_BYTES),
         };
-        Cost { requests: 1, rows, bytes: OVERHEAD_BYTES + HEADER_BYTES + pinned + reply }
+        Cost { requests: 1, rows, bytes: OVERHEAD_BYTES + HEADER_BYTES + pinned + reply, pages: 0 }
     }
+}
+
+fn transactions_bytes(count: usize) -> usize {
+    twice(count, TRANSACTION_VALUE_BYTES_MAX, TRANSACTION_REPLY_BYTES_MAX)
 }
 
 /// The budgets over all connections.
@@ -92,6 +149,9 @@ pub struct Budget {
     bytes_max: usize,
     receiving: Semaphore,
     receiving_max: usize,
+    watches: Arc<Semaphore>,
+    pages: Semaphore,
+    pages_max: usize,
 }
 
 /// Budgets are counted in a `u32` when they are taken.
@@ -104,6 +164,7 @@ impl Budget {
         let rows_max = clamp(options.in_flight_rows_max);
         let bytes_max = clamp(options.in_flight_bytes_max);
         let receiving_max = clamp(options.receiving_bytes_max);
+        let pages_max = clamp(options.watch_bytes_max);
         Budget {
             rows: Semaphore::new(rows_max),
             rows_max,
@@ -111,6 +172,9 @@ impl Budget {
             bytes_max,
             receiving: Semaphore::new(receiving_max),
             receiving_max,
+            watches: Arc::new(Semaphore::new(clamp(options.watches_max))),
+            pages: Semaphore::new(pages_max),
+            pages_max,
         }
     }
 
@@ -119,7 +183,8 @@ impl Budget {
         Cost { rows: cost.rows.min(self.rows_max), bytes: cost.bytes.min(self.bytes_max), ..cost }
     }
 
-    /// Takes a cost that [`Budget::clamp`] has seen, first come, first served. Rows first, then bytes: always this order.
+    /// Takes a cost that [`Budget::clamp`] has seen, first come, first served. Rows first, then bytes: always this
+    /// order.
     pub async fn take(&self, cost: Cost) {
         let (rows, bytes) = (cost.rows as u32, cost.bytes as u32);
         let rows = match self.rows.try_acquire_many(rows) {
@@ -144,5 +209,17 @@ impl Budget {
     pub async fn receive(&self, bytes: usize) -> SemaphorePermit<'_> {
         let bytes = bytes.min(self.receiving_max) as u32;
         self.receiving.acquire_many(bytes).await.expect("budgets are never closed")
+    }
+
+    /// A place for one more watch, if there is one. It goes with the watch into the engine: a watch whose connection is
+    /// gone has its place until the engine has forgotten it.
+    pub fn watch(&self) -> Option<OwnedSemaphorePermit> {
+        self.watches.clone().try_acquire_owned().ok()
+    }
+
+    /// Room to read a page for a watch. Dropping it gives it back.
+    pub async fn page(&self, bytes: usize) -> SemaphorePermit<'_> {
+        let bytes = bytes.min(self.pages_max) as u32;
+        self.pages.acquire_many(bytes).await.expect("budgets are never closed")
     }
 }

@@ -1,16 +1,20 @@
 //! What the tests share: a scripted engine, a raw connection, sample values, a small random source.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+pub mod ledger;
+
 use std::future::Future;
 use std::rc::Rc;
 
+use florin_core::account::HeldResult;
 use florin_core::asset::Asset;
 use florin_core::entry::{
-    AccountRecord, PostReply, PostingRecord, ResultRun, RowKind, StatementEntry, StatementPage, StatementToken, Status,
-    TransactionRecord,
+    AccountRecord, BalanceAt, PostReply, PostingRecord, ResultRun, RowKind, StatementEntry, StatementPage,
+    StatementToken, Status, TransactionPage, TransactionRecord,
 };
+use florin_core::institution::Institution;
 use florin_core::outcome::{OUTCOMES, Outcome};
-use florin_core::request::{ItemResult, PostingResult, Side};
+use florin_core::request::{Action, ItemResult, PostingResult, Side};
 use florin_engine::{Command, OnReply, Reply};
 use florin_net::codec::hello::Hello;
 use florin_net::header::{ERROR, Header, Operation};
@@ -27,16 +31,21 @@ pub fn local<F: Future>(test: F) -> F::Output {
 
 /// An engine that does what a closure says.
 #[derive(Clone)]
-pub struct Script(Rc<dyn Fn(Command, OnReply)>);
+pub struct Script(Rc<dyn Fn(u64, Command, OnReply)>);
 
 impl Submit for Script {
-    fn submit(&self, command: Command, on_reply: OnReply) {
-        (self.0)(command, on_reply);
+    fn submit(&self, origin: u64, command: Command, on_reply: OnReply) {
+        (self.0)(origin, command, on_reply);
     }
 }
 
 impl Script {
     pub fn new(script: impl Fn(Command, OnReply) + 'static) -> Script {
+        Script(Rc::new(move |_, command, on_reply| script(command, on_reply)))
+    }
+
+    /// One that looks at the origins of commands too.
+    pub fn with_origins(script: impl Fn(u64, Command, OnReply) + 'static) -> Script {
         Script(Rc::new(script))
     }
 
@@ -56,6 +65,7 @@ pub fn all_posted(command: &Command, first: u64) -> PostReply {
     let count = match command {
         Command::Post { request, .. } => request.count(),
         Command::Open(request) => request.rows().len(),
+        Command::Change(request) => request.count(),
         _ => 1,
     };
     let first = ItemResult { outcome: Outcome::Posted, repeat: false, detail: 0, sequence: first, booked_at: 1_000 };
@@ -179,8 +189,17 @@ impl Random {
         if self.u64() & 1 == 0 { None } else { Some(self.i128()) }
     }
 
+    pub fn bool(&mut self) -> bool {
+        self.u64() & 1 == 0
+    }
+
     pub fn side(&mut self) -> Side {
         if self.u64() & 1 == 0 { Side::Debit } else { Side::Credit }
+    }
+
+    fn some_bytes(&mut self, max: usize) -> Vec<u8> {
+        let count = self.below(max + 1);
+        self.bytes(count)
     }
 
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
@@ -202,10 +221,12 @@ impl Random {
             runs: (0..self.below(20))
                 .map(|_| ResultRun { count: 1 + self.below(400) as u32, first: self.item() })
                 .collect(),
-            postings: (0..self.below(50))
-                .map(|_| PostingResult { version: self.u64(), balance: self.i128() })
-                .collect(),
+            postings: (0..self.below(50)).map(|_| self.posting_result()).collect(),
         }
+    }
+
+    pub fn posting_result(&mut self) -> PostingResult {
+        PostingResult { version: self.u64() >> 1, balance: self.i128(), alarm: self.bool() }
     }
 
     pub fn account(&mut self) -> AccountRecord {
@@ -223,54 +244,113 @@ impl Random {
             alarm: self.maybe(),
             posted: self.i128(),
             held: self.i128(),
+            incoming: self.i128(),
             version: self.u64(),
             opened: self.u64(),
             last_entry: self.u64(),
             label: "účet ".repeat(self.below(10)).into(),
+            attributes: self.some_bytes(100).into(),
         }
     }
 
     fn kind(&mut self) -> RowKind {
-        if self.u64() & 1 == 0 { RowKind::Transfer } else { RowKind::Journal }
+        let kinds: Vec<_> = RowKind::ALL.iter().map(|(kind, _)| *kind).filter(|kind| kind.item().is_some()).collect();
+        kinds[self.below(kinds.len())]
+    }
+
+    /// As a row of the kind has it: the amount is the posting's own.
+    fn held(&mut self, kind: RowKind, amount: u128) -> HeldResult {
+        match kind {
+            RowKind::Transfer | RowKind::Journal | RowKind::Change => HeldResult::default(),
+            _ => HeldResult { amount, freed: self.u128(), left: self.u128(), held: self.i128() },
+        }
+    }
+
+    fn posting(&mut self, kind: RowKind) -> PostingRecord {
+        let amount = self.u128();
+        PostingRecord {
+            account: self.u128(),
+            amount,
+            asset: self.u64() as u32,
+            side: self.side(),
+            result: PostingResult { version: self.u64(), ..self.posting_result() },
+            previous: self.u64(),
+            index: self.u64() as u8,
+            held: self.held(kind, amount),
+        }
     }
 
     pub fn transaction(&mut self, postings_max: usize, voucher_max: usize) -> TransactionRecord {
         let postings = 2 + self.below(postings_max - 1);
         let voucher = self.below(voucher_max + 1);
+        let kind = self.kind();
         TransactionRecord {
             institution: self.u64() as u32,
             principal: self.u64() as u32,
-            kind: self.kind(),
+            kind,
             id: self.u128(),
+            link: self.u128(),
+            link_sequence: self.u64(),
+            timeout: self.u64() as u32,
+            forced: self.bool(),
+            is_final: self.bool(),
+            takes_all: self.bool(),
             result: self.item(),
             reference: self.u128(),
             code: self.u64() as u16,
             accounting_date: self.u64() as u16,
             value_date: self.u64() as u16,
-            postings: (0..postings)
-                .map(|_| PostingRecord {
-                    account: self.u128(),
-                    amount: self.u128(),
-                    asset: self.u64() as u32,
-                    side: self.side(),
-                    result: PostingResult { version: self.u64(), balance: self.i128() },
-                    previous: self.u64(),
-                })
-                .collect(),
+            postings: (0..postings).map(|_| self.posting(kind)).collect(),
             voucher: self.bytes(voucher),
             voucher_length: voucher as u16,
             voucher_digest: self.bytes(32).try_into().unwrap(),
         }
     }
 
+    /// Rows of a page ascend from `first`, so that a cut page can say where the next one begins.
+    pub fn transaction_page(&mut self, count: usize, postings_max: usize, voucher_max: usize) -> TransactionPage {
+        let mut transactions: Vec<_> = (0..count).map(|_| self.transaction(postings_max, voucher_max)).collect();
+        let first = self.u64() >> 1;
+        for (i, transaction) in transactions.iter_mut().enumerate() {
+            transaction.result.sequence = first + 1 + 3 * i as u64;
+        }
+        let seen = first + 3 * count as u64 + self.below(10) as u64;
+        TransactionPage { transactions, seen, more: self.bool(), position: seen + self.below(10) as u64 }
+    }
+
+    pub fn balance_at(&mut self) -> BalanceAt {
+        BalanceAt {
+            account: self.u128(),
+            asset: self.u64() as u32,
+            version: self.u64(),
+            sequence: self.u64(),
+            booked_at: self.u64(),
+            posted: self.i128(),
+            position: self.u64(),
+        }
+    }
+
+    pub fn institution(&mut self) -> (u32, Institution) {
+        let name = "bank ě ".repeat(self.below(8)).trim_end().to_owned();
+        (self.u64() as u32, Institution { name, open_day: self.u64() as u16 })
+    }
+
+    fn change(&mut self) -> (Action, Box<str>) {
+        let (action, _) = Action::ALL[self.below(Action::ALL.len())];
+        (action, "důvod".repeat(self.below(10)).into())
+    }
+
     pub fn entry(&mut self, voucher: usize) -> StatementEntry {
+        let change = (self.below(8) == 0).then(|| self.change());
+        let kind = if change.is_some() { RowKind::Change } else { self.kind() };
+        let amount = self.u128();
         StatementEntry {
             sequence: self.u64(),
             version: self.u64(),
-            kind: self.kind(),
+            kind,
             id: self.u128(),
             side: self.side(),
-            amount: self.u128(),
+            amount,
             asset: self.u64() as u32,
             balance: self.i128(),
             counterparty: self.u128(),
@@ -281,7 +361,12 @@ impl Random {
             booked_at: self.u64(),
             accounting_date: self.u64() as u16,
             value_date: self.u64() as u16,
-            voucher: self.bytes(voucher),
+            voucher: if change.is_some() { vec![] } else { self.bytes(voucher) },
+            link: self.u128(),
+            forced: self.bool(),
+            alarm: self.bool(),
+            held: self.held(kind, amount),
+            change,
         }
     }
 

@@ -1,5 +1,6 @@
-//! The client of the kill test: posts batches under load and writes down every answer that it receives, until the server
-//! is gone. `kill_client ADDR SEED FIRST_BATCH FILE`; prints a line per answer, so that the rig can choose its moment.
+//! The client of the kill test: sends batches under load and writes down every answer that it receives, until the
+//! server is gone. `kill_client ADDR SEED FIRST_BATCH FILE`; prints a line per answer, so that the rig can choose its
+//! moment.
 
 use std::fs::File;
 use std::io::Write;
@@ -7,11 +8,8 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
-use florin_core::request::PostForm;
 use florin_net::{Client, ClientError, ClientOptions};
-use florin_tests::program::Step;
-use florin_tests::{encode, heard, load};
+use florin_tests::{heard, load};
 
 struct Shared {
     seed: u64,
@@ -68,12 +66,9 @@ async fn post_batches(client: &Client, shared: &Shared) -> ClientError {
     loop {
         let number = shared.next_batch.fetch_add(1, Ordering::Relaxed);
         let batch = load::batch(shared.seed, number);
-        let Step::Post { transfers, transactions, .. } = &batch else { unreachable!("batches are posts") };
-        let form = if *transfers { PostForm::Transfers } else { PostForm::Journals };
-        let payload = Bytes::from(encode::post_payload(*transfers, transactions));
         shared.note(&heard::asked(number));
-        match client.post_payload(form, transactions.len() as u32, payload, true).await {
-            Ok(reply) => shared.note(&heard::answered(number, transactions, &reply)),
+        match load::ask(client, &batch).await {
+            Ok(reply) => shared.note(&heard::answered(number, &batch, &reply)),
             Err(error) => return error,
         }
         println!("answered {number}");

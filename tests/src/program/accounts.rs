@@ -38,8 +38,10 @@ pub struct KnownAccount {
 pub struct Measure {
     /// Amounts of postings.
     pub amounts: &'static [u128],
-    floors: &'static [Option<i128>],
-    ceilings: &'static [Option<i128>],
+    /// Floors of accounts.
+    pub floors: &'static [Option<i128>],
+    /// Ceilings of accounts.
+    pub ceilings: &'static [Option<i128>],
 }
 
 const SMALL: Measure = Measure {
@@ -64,8 +66,10 @@ const HUGE: Measure = Measure {
 /// The cast of a program.
 #[derive(Clone, Debug)]
 pub struct Cast {
-    /// Tenants that are served; they use the same account numbers.
+    /// Tenants, the house first; they use the same account numbers.
     pub institutions: Vec<u32>,
+    /// The last of them is not registered at the beginning.
+    pub last_is_late: bool,
     /// Assets.
     pub assets: Vec<KnownAsset>,
     /// Accounts. The first of each asset has no limits, so that money can come from somewhere.
@@ -79,7 +83,8 @@ pub struct Cast {
 impl Cast {
     /// A random cast.
     pub fn random(rng: &mut Rng) -> Cast {
-        let institutions = vec![1];
+        let institutions = rng.pick::<&[u32]>(&[&[1], &[1], &[1, 2], &[1, 7, u32::MAX]]).to_vec();
+        let last_is_late = institutions.len() > 1 && rng.chance(20);
         let codes = ["CZK", "EUR", "BTC"];
         let assets: Vec<KnownAsset> = (0..rng.pick(&[1, 1, 2, 3]))
             .map(|i| KnownAsset {
@@ -99,12 +104,21 @@ impl Cast {
             let late = i > 0 && rng.chance(10);
             accounts.push(KnownAccount { opening, late });
         }
-        Cast { institutions, assets, accounts, measure, hot_percent: rng.pick(&[0, 30, 80]) }
+        Cast { institutions, last_is_late, assets, accounts, measure, hot_percent: rng.pick(&[0, 30, 80]) }
     }
 
-    /// A tenant, now and then one that is not served.
+    /// A tenant, mostly the house, now and then one that does not exist.
     pub fn institution(&self, rng: &mut Rng) -> u32 {
-        if rng.chance(1) { rng.pick(&[0, 99, u32::MAX]) } else { rng.pick(&self.institutions) }
+        match rng.below(100) {
+            0 => rng.pick(&[0, 99, u32::MAX]),
+            1..=40 => rng.pick(&self.institutions),
+            _ => self.institutions[0],
+        }
+    }
+
+    /// Tenants that are there from the beginning.
+    pub fn early_institutions(&self) -> &[u32] {
+        &self.institutions[..self.institutions.len() - usize::from(self.last_is_late)]
     }
 
     /// Two accounts brought to the edge of the range, if amounts are large enough to cross it.

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-use florin_core::compare::{resolve_control, resolve_post};
+use florin_core::compare::{resolve_changes, resolve_control, resolve_post};
 use florin_core::coordinator::{Answer, Ticket};
-use florin_core::entry::PostReply;
+use florin_core::entry::{PostReply, RowKind};
 use florin_core::frame::Record;
 use florin_core::replay::Ledger;
 use florin_core::request::ItemResult;
@@ -63,7 +63,7 @@ pub struct Life {
 
 /// Runs the model over all lives; the log is the final one, whose rows must be those that the model recorded.
 pub fn judge(lives: &[Life], log: &Log, tally: &mut Tally) -> Model {
-    let mut model = Model::serving(&[1]);
+    let mut model = Model::new();
     let records: Vec<Record> = log.frames.iter().flat_map(super::StoredFrame::records).collect();
     for life in lives {
         let durable = life.durable.unwrap_or(log.frames.len());
@@ -71,6 +71,7 @@ pub fn judge(lives: &[Life], log: &Log, tally: &mut Tally) -> Model {
         for asked in &life.asked {
             bench.judge(asked, tally);
         }
+        bench.expire(tally);
         bench.readings.settle(bench.model);
         bench.readings.finish();
     }
@@ -130,27 +131,70 @@ impl<'a> Bench<'a> {
         }
     }
 
+    /// Whether the next row of the log is that of a hold that expired.
+    fn is_expiry_next(&self) -> bool {
+        let next = self.model.last_sequence() as usize;
+        let is_expiry = |record: &Record| matches!(record, Record::Transaction(t) if t.kind == RowKind::Expiry);
+        (next as u64) < self.durable_sequence && is_expiry(&self.records[next])
+    }
+
+    /// Whether an item gets a row of its own: then what expired before that row comes first. Otherwise it may have been
+    /// answered before.
+    fn will_book(&self, step: &Step, item: usize, got: Option<ItemResult>) -> bool {
+        let here = self.model.last_sequence();
+        match got {
+            Some(result) => !result.repeat && result.sequence > here,
+            None => {
+                let mut model = self.model.clone();
+                apply(&mut model, step, item);
+                model.last_sequence() > here
+            }
+        }
+    }
+
+    /// Holds that expired before the next item.
+    fn expire(&mut self, tally: &mut Tally) {
+        while self.is_expiry_next() {
+            let next = self.model.last_sequence() + 1;
+            let Record::Transaction(row) = &self.records[next as usize - 1] else { return };
+            self.readings.settle(self.model);
+            if let Some(now) = self.starts.get(&next) {
+                self.model.begin_round(*now);
+            }
+            self.model.expire(row.institution, row.id);
+            tally.expiries += 1;
+        }
+    }
+
     /// Items of a request: each is put to the model, unless it is among those that the crash took.
     fn request(&mut self, asked: &Asked, answer: Option<&Answer>, tally: &mut Tally) {
         let (step, want_postings) = (&asked.step, asked.want_postings);
-        let reply = answer.map(|answer| self.resolve(step, answer, want_postings));
+        let read = |sequence: u64| self.records[sequence as usize - 1].clone();
+        let reply = answer.map(|answer| resolve(step, answer, want_postings, read));
         let got: Option<Vec<ItemResult>> = reply.as_ref().map(|reply| reply.items().collect());
         let mut heard = Heard::default();
         let count = match step {
-            Step::Post { transactions, .. } => transactions.len(),
+            Step::Run { items, .. } => items.len(),
+            Step::Change { changes, .. } => changes.len(),
             Step::Open { openings, .. } => openings.len(),
             _ => 1,
         };
         for item in 0..count {
             let got_item = got.as_ref().map(|items| items[item]);
             let not_now = got_item.is_some_and(|r| [STORAGE_FULL, SHUTTING_DOWN].contains(&r.outcome.number()));
+            if self.is_expiry_next() && self.will_book(step, item, got_item) {
+                self.expire(tally);
+            }
             self.readings.settle(self.model);
             if let Some(now) = self.starts.get(&(self.model.last_sequence() + 1)) {
                 self.model.begin_round(*now);
             }
             let at_the_end = self.crashed && self.model.last_sequence() == self.durable_sequence;
             let before = (at_the_end || not_now).then(|| self.model.clone());
-            let (mut expected, mut entries) = self.apply(step, item);
+            let (mut expected, mut entries) = apply(self.model, step, item);
+            if let Step::Run { items, .. } = step {
+                expected = compare::told(&items[item], expected, &entries);
+            }
             let lost = self.model.last_sequence() > self.durable_sequence;
             if not_now && may_be_refused_for_now(step, expected) {
                 expected = Verdict { outcome: got_item.expect("it was heard").outcome.number(), ..Verdict::default() };
@@ -165,7 +209,7 @@ impl<'a> Bench<'a> {
             tally.repeats += u64::from(expected.repeat);
             *tally.outcomes.entry(expected.outcome).or_default() += u64::from(!expected.repeat);
             match step {
-                Step::Post { .. } => tally.transactions += 1,
+                Step::Run { .. } => tally.transactions += 1,
                 Step::Open { .. } => tally.openings += 1,
                 _ => tally.controls += 1,
             }
@@ -182,42 +226,51 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Puts the original results of repeats into an answer, as a reader of the log does.
-    fn resolve(&self, step: &Step, answer: &Answer, want_postings: bool) -> PostReply {
-        let read = |sequence: u64| Ok::<Record, Infallible>(self.records[sequence as usize - 1].clone());
-        match step {
-            Step::Post { institution, transfers, transactions } => {
-                let request = encode::post_request(*institution, *transfers, transactions);
-                let Ok(reply) = resolve_post(&request, want_postings, answer.reply.clone(), read);
-                reply
-            }
-            Step::Control { control, .. } if !answer.repeats.is_empty() => {
-                let mut reply = PostReply::default();
-                reply.push(resolve_control(&control.record, &self.records[answer.repeats[0].sequence as usize - 1]));
-                reply
-            }
-            _ => answer.reply.clone(),
-        }
-    }
-
-    fn apply(&mut self, step: &Step, item: usize) -> (Verdict, Vec<Entry>) {
-        match step {
-            Step::Post { institution, transactions, .. } => self.model.post(*institution, &transactions[item]),
-            Step::Open { institution, openings } => (self.model.open(*institution, &openings[item]), vec![]),
-            Step::Control { institution, control } => (self.model.control(*institution, control), vec![]),
-            Step::Read { .. } | Step::Heave { .. } => unreachable!("they have no items"),
-        }
-    }
-
     /// Where the id of an item was used before, if it was.
     fn original(&self, step: &Step, item: usize, expected: Verdict) -> Option<u64> {
         let (institution, id) = match step {
-            Step::Post { institution, transactions, .. } => (*institution, transactions[item].id),
+            Step::Run { institution, items, .. } => (*institution, items[item].id),
+            Step::Change { institution, changes } => (*institution, changes[item].id),
             Step::Control { institution, control } => (*institution, control.id),
             _ => return None,
         };
         let used = expected.repeat || expected.outcome == ID_USED_WITH_OTHER_FIELDS;
-        used.then(|| self.model.verdict(institution, id).expect("an id that was used").sequence)
+        used.then(|| self.model.recorded(institution, id).expect("an id that was used").verdict.sequence)
+    }
+}
+
+/// Puts the original results of repeats into an answer, as a reader of the log does. `read` gives the row of a sequence
+/// number.
+pub fn resolve(step: &Step, answer: &Answer, want_postings: bool, read: impl Fn(u64) -> Record) -> PostReply {
+    let row = |sequence: u64| Ok::<Record, Infallible>(read(sequence));
+    match step {
+        Step::Run { institution, transfers, items } => {
+            let request = encode::post_request(*institution, *transfers, items);
+            let Ok(reply) = resolve_post(&request, want_postings, answer.reply.clone(), row);
+            reply
+        }
+        Step::Change { institution, changes } => {
+            let request = encode::change_request(*institution, changes);
+            let Ok(reply) = resolve_changes(&request, answer.reply.clone(), row);
+            reply
+        }
+        Step::Control { control, .. } if !answer.repeats.is_empty() => {
+            let mut reply = PostReply::default();
+            reply.push(resolve_control(&control.record, &read(answer.repeats[0].sequence)));
+            reply
+        }
+        _ => answer.reply.clone(),
+    }
+}
+
+/// Puts an item to the model.
+fn apply(model: &mut Model, step: &Step, item: usize) -> (Verdict, Vec<Entry>) {
+    match step {
+        Step::Run { institution, items, .. } => model.run(*institution, &items[item]),
+        Step::Change { institution, changes } => (model.change(*institution, &changes[item]).0, vec![]),
+        Step::Open { institution, openings } => (model.open(*institution, &openings[item]), vec![]),
+        Step::Control { institution, control } => (model.control(*institution, control), vec![]),
+        Step::Read { .. } | Step::Heave { .. } => unreachable!("they have no items"),
     }
 }
 
@@ -231,24 +284,25 @@ struct Heard {
 fn may_be_refused_for_now(step: &Step, expected: Verdict) -> bool {
     let is_shape = (1..20).contains(&expected.outcome) || expected.outcome == INSTITUTION_UNKNOWN;
     let is_repeat = expected.repeat || expected.outcome == ID_USED_WITH_OTHER_FIELDS;
-    !is_shape && (!is_repeat || matches!(step, Step::Open { .. }))
+    let is_fixed = is_shape || expected.outcome == NOT_PERMITTED;
+    !is_fixed && (!is_repeat || matches!(step, Step::Open { .. }))
 }
 
 /// The log must hold exactly the rows that the model recorded.
 fn compare_log(model: &Model, records: &[Record]) {
-    for record in records {
+    for (record, row) in records.iter().zip(model.rows()) {
         match record {
-            Record::Transaction(got) => {
-                let expected = model.transaction(got.institution, got.id).expect("a recorded transaction");
-                compare::transaction(got, expected);
-            }
+            Record::Transaction(got) => compare::transaction(got, row),
             Record::Open(got) => {
                 let account = model.account(got.institution, got.row.account.get()).expect("an open account");
                 assert_eq!((got.sequence, got.booked_at), (account.opened, account.booked_at));
+                assert_eq!(got.sequence, row.verdict.sequence);
             }
             Record::Control(got) => {
-                assert_eq!(Some(compare::verdict(&got.result)), model.verdict(got.institution, got.id));
+                assert_eq!((compare::verdict(&got.result), Some(got.id)), (row.verdict, row.deed.id()));
+                assert_eq!((got.institution, got.accounting_date), (row.institution, row.accounting_date));
             }
+            Record::Change(got) => compare::change(got, row),
         }
     }
     assert_eq!(records.len() as u64, model.last_sequence(), "rows in the log");
@@ -261,16 +315,22 @@ pub fn compare_state(model: &Model, ledger: &Ledger) {
         let key = key(institution, number);
         let got = ledger.shards[usize::from(key.home(ledger.shards.len()))].look_up(&key);
         assert!(compare::same_account(institution, Some(account), got.as_ref()), "{got:?} but {account:?}");
-        let signed = if account.opening.normal_side == 0 { account.balance.clone() } else { -account.balance.clone() };
+        let signed = if account.opening.normal_side == 0 { account.posted.clone() } else { -account.posted.clone() };
         *sums.entry(account.opening.asset).or_default() += signed;
     }
     assert!(sums.values().all(|sum| *sum == BigInt::ZERO), "debits and credits differ: {sums:?}");
     assert_eq!(ledger.shards.iter().map(|s| s.account_count()).sum::<usize>(), model.accounts().count());
-    for (institution, t, verdict, _) in model.transactions() {
-        assert_eq!(ledger.coordinator.find_id(institution, t.id), Some(verdict.sequence));
+    for row in model.rows() {
+        if let Some(id) = row.deed.id() {
+            assert_eq!(ledger.coordinator.find_id(row.institution, id), Some(row.verdict.sequence));
+        }
     }
     assert_eq!(ledger.coordinator.ids(), model.ids());
     let assets = ledger.coordinator.assets().iter().map(|a| (a.number, a.code.as_str(), a.scale));
+    let institutions = ledger.coordinator.institutions().iter().map(|(number, _)| number);
+    assert!(institutions.eq(model.institutions()), "institutions");
+    let holds = ledger.coordinator.holds().all().map(|hold| (hold.institution, hold.id)).collect();
+    assert_eq!(model.open_holds(), holds, "open holds");
     assert!(assets.eq(model.assets().map(|a| (a.number, a.code.as_str(), a.scale))));
     assert_eq!(ledger.coordinator.last_sequence(), model.last_sequence());
     assert_eq!(ledger.coordinator.last_booked_at(), model.last_booked_at());

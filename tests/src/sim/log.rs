@@ -70,6 +70,12 @@ impl Log {
         self.frames[..frames].last().map_or(0, StoredFrame::last_sequence)
     }
 
+    /// The row of a sequence number.
+    pub fn record(&self, sequence: u64) -> Record {
+        let frame = &self.frames[self.frames.partition_point(|frame| frame.last_sequence() < sequence)];
+        frame.view().record((sequence - frame.head.first_sequence) as u32).expect("a row that can be read")
+    }
+
     /// Loses everything after this many frames.
     pub fn cut(&mut self, frames: usize) {
         self.frames.truncate(frames);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::world::World;
-use crate::model::number::REACHABLE;
+use crate::model::number::*;
 
 /// Counts.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -15,8 +15,10 @@ pub struct Tally {
     pub transactions: u64,
     /// Openings judged.
     pub openings: u64,
-    /// Control records judged.
+    /// Control records and account changes judged.
     pub controls: u64,
+    /// Holds that expired.
+    pub expiries: u64,
     /// Reads judged.
     pub reads: u64,
     /// Rounds.
@@ -68,6 +70,7 @@ impl Tally {
         self.transactions += other.transactions;
         self.openings += other.openings;
         self.controls += other.controls;
+        self.expiries += other.expiries;
         self.reads += other.reads;
         self.rounds += other.rounds;
         self.messages += other.messages;
@@ -91,7 +94,7 @@ impl Tally {
 
     /// Outcomes that a program can bring about but none did.
     pub fn never(&self) -> Vec<&'static str> {
-        REACHABLE.iter().filter(|(number, _)| self.outcome(*number) == 0).map(|(_, name)| *name).collect()
+        reachable().filter(|(number, _)| self.outcome(*number) == 0).map(|(_, name)| name).collect()
     }
 }
 
@@ -99,8 +102,8 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} runs: {} transactions, {} openings, {} control records, {} reads in {} rounds",
-            self.runs, self.transactions, self.openings, self.controls, self.reads, self.rounds
+            "{} runs: {} items, {} expiries, {} openings, {} changes and control records, {} reads in {} rounds",
+            self.runs, self.transactions, self.expiries, self.openings, self.controls, self.reads, self.rounds
         )?;
         writeln!(
             f,
@@ -112,7 +115,7 @@ impl fmt::Display for Tally {
             "{} crashes with {} requests asked again; {} replays on other numbers of shards",
             self.restarts, self.retries, self.replays
         )?;
-        for (number, name) in REACHABLE {
+        for (number, name) in reachable() {
             writeln!(f, "{:>12} {name} ({number})", self.outcome(number))?;
         }
         write!(f, "trace {:016x}", self.trace)

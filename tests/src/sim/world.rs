@@ -3,21 +3,23 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use florin_core::account::{AccountKey, EntryResult};
+use florin_core::account::AccountKey;
 use florin_core::coordinator::{Answer, Command, Request, RoundLimits, Ticket};
 use florin_core::entry::AccountRecord;
 use florin_core::frame::FrameDraft;
+use florin_core::link::{Fact, Facts};
 use florin_core::outcome::Outcome;
 use florin_core::replay::Ledger;
-use florin_core::request::Side;
-use florin_core::round::{Decision, Round};
-use florin_core::shard::{Ballot, Finished, OpenVote, Opening};
+use florin_core::request::{PostRequest, Side};
+use florin_core::round::{Decision, Results, Round};
+use florin_core::shard::{Ballot, ChangeResult, Changes, Finished, OpenVote, Opening};
 
 use super::judge::Life;
 use super::promise::Promises;
 use super::{Log, StoredFrame, key};
 use crate::encode;
 use crate::program::Step;
+use crate::rng::Rng;
 
 /// To a shard.
 #[derive(Debug)]
@@ -27,6 +29,7 @@ enum Down {
     Finish(u64, Arc<Vec<Decision>>),
     PrepareOpening(Arc<Opening>),
     FinishOpening(Arc<Opening>, Arc<Vec<u64>>, Arc<Vec<u64>>),
+    Change(Arc<Changes>),
     Pass(u64),
     Read(Ticket, u64, u64),
 }
@@ -34,10 +37,11 @@ enum Down {
 /// From a shard.
 #[derive(Debug)]
 enum Up {
-    Ran(u64, Vec<Decision>, Vec<EntryResult>),
+    Ran(u64, Arc<Vec<Decision>>, Results),
     Ballot(Ballot),
     Finished(Finished),
     OpeningBallot(Vec<OpenVote>),
+    Changed(Vec<ChangeResult>),
 }
 
 /// One direction of the link to a shard.
@@ -47,6 +51,8 @@ pub enum Link {
     Down(usize),
     /// From the shard.
     Up(usize),
+    /// From the reader of history.
+    History,
 }
 
 /// What the shards answered to a read.
@@ -87,6 +93,10 @@ pub struct World {
     promises: Vec<Promises>,
     limits: RoundLimits,
     next_ticket: Ticket,
+    /// What the reader of history has found and not handed over yet.
+    looked_up: Option<(Ticket, Facts)>,
+    /// Frames that the coordinator knows to be durable.
+    durable: u64,
 }
 
 impl World {
@@ -105,6 +115,8 @@ impl World {
             promises: (0..shards).map(|_| Promises::default()).collect(),
             limits,
             next_ticket: 1,
+            looked_up: None,
+            durable: 0,
         }
     }
 
@@ -113,9 +125,13 @@ impl World {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         let request = match step {
-            Step::Post { institution, transfers, transactions } => {
-                let request = Arc::new(encode::post_request(*institution, *transfers, transactions));
-                Request::Post { request, want_postings }
+            Step::Run { institution, transfers, items } => {
+                let request = Arc::new(encode::post_request(*institution, *transfers, items));
+                let facts = self.some_facts(&request);
+                Request::Post { request, want_postings, facts }
+            }
+            Step::Change { institution, changes } => {
+                Request::Change(Arc::new(encode::change_request(*institution, changes)))
             }
             Step::Open { institution, openings } => Request::Open(encode::open_request(*institution, openings)),
             Step::Control { institution, control } => Request::Control(encode::control_request(*institution, control)),
@@ -133,6 +149,27 @@ impl World {
         ticket
     }
 
+    /// Tells the coordinator now and then that more of the log is durable.
+    pub fn sync(&mut self, rng: &mut Rng) {
+        if rng.chance(30) {
+            let frames = self.log.frames.len() as u64;
+            self.durable = self.durable.max(frames - frames.min(rng.below(4) as u64));
+            self.ledger.coordinator.on_durable(self.durable);
+        }
+    }
+
+    /// What history says of a row.
+    fn fact(&self, sequence: u64) -> Fact {
+        Fact::of(&self.log.record(sequence))
+    }
+
+    /// Facts of originals that were looked up before a request is sequenced.
+    fn some_facts(&self, request: &PostRequest) -> Facts {
+        let originals = self.ledger.coordinator.originals_in_log(request, 0, &Facts::new());
+        // Some are left for the coordinator to ask for.
+        originals.into_iter().filter(|(id, _)| id % 3 != 0).map(|(id, at)| (id, self.fact(at))).collect()
+    }
+
     /// Lets the coordinator make a round.
     pub fn close_round(&mut self, now: u64, admit: Result<(), Outcome>, life: &mut Life) {
         let next_round = self.ledger.coordinator.last_round() + 1;
@@ -147,13 +184,18 @@ impl World {
     pub fn links(&self) -> Vec<Link> {
         let down = (0..self.down.len()).filter(|s| !self.down[*s].is_empty()).map(Link::Down);
         let up = (0..self.up.len()).filter(|s| !self.up[*s].is_empty()).map(Link::Up);
-        down.chain(up).collect()
+        down.chain(up).chain(self.looked_up.is_some().then_some(Link::History)).collect()
     }
 
     /// Delivers the oldest message of a link.
     pub fn deliver(&mut self, link: Link) {
         self.messages += 1;
         match link {
+            Link::History => {
+                let (ticket, facts) = self.looked_up.take().expect("a look-up under way");
+                self.ledger.coordinator.on_facts(ticket, facts);
+                self.obey();
+            }
             Link::Down(shard) => {
                 let message = self.down[shard].pop_front().expect("a message under way");
                 self.at_shard(shard, message);
@@ -166,6 +208,7 @@ impl World {
                     Up::Ballot(ballot) => coordinator.on_ballot(ballot),
                     Up::Finished(finished) => coordinator.on_finished(finished),
                     Up::OpeningBallot(votes) => coordinator.on_opening_ballot(shard as u8, votes),
+                    Up::Changed(results) => coordinator.on_changed(shard as u8, results),
                 }
                 self.obey();
             }
@@ -182,7 +225,7 @@ impl World {
             }
             Down::Prepare(round) => {
                 let ballot = shard.prepare(round.clone());
-                self.promises[index].voted(shard, &round, &ballot);
+                self.promises[index].voted(shard, round.number);
                 up.push_back(Up::Ballot(ballot));
             }
             Down::Finish(number, decisions) => {
@@ -191,6 +234,7 @@ impl World {
             }
             Down::PrepareOpening(opening) => up.push_back(Up::OpeningBallot(shard.prepare_opening(&opening))),
             Down::FinishOpening(opening, sequences, times) => shard.finish_opening(&opening, &sequences, &times),
+            Down::Change(changes) => up.push_back(Up::Changed(shard.change(&changes))),
             Down::Pass(number) => shard.pass(number),
             Down::Read(ticket, after, position) => {
                 let shards = self.down.len();
@@ -219,12 +263,17 @@ impl World {
                 Command::FinishOpening { opening, sequences, times } => {
                     self.send_all(|| Down::FinishOpening(opening.clone(), sequences.clone(), times.clone()));
                 }
+                Command::Change(changes) => self.send_all(|| Down::Change(changes.clone())),
+                Command::FetchOriginals { ticket, originals } => {
+                    let found = originals.into_iter().map(|(id, sequence)| (id, self.fact(sequence))).collect();
+                    assert!(self.looked_up.replace((ticket, found)).is_none(), "two look-ups at a time");
+                }
                 Command::Pass(number) => self.send_all(|| Down::Pass(number)),
                 Command::Read { ticket, after, position } => self.send_all(|| Down::Read(ticket, after, position)),
                 Command::Frame(draft) => self.append(&draft),
                 Command::Answer(answer) => {
-                    // What an answer says of new rows comes after their frame. An answer without any may come before the
-                    // frame that it waits for; whether it waits long enough is seen when a crash releases it.
+                    // What an answer says of new rows comes after their frame. An answer without any may come before
+                    // the frame that it waits for; whether it waits long enough is seen when a crash releases it.
                     let new = answer.reply.items().filter(|r| !r.repeat).map(|r| r.sequence).max().unwrap_or(0);
                     assert!(new <= self.log.last_sequence(), "an answer came before its frame");
                     let before = self.answers.insert(answer.ticket, answer);
@@ -260,7 +309,8 @@ pub fn heave(ledger: &mut Ledger, institution: u32, heave: &crate::model::item::
     });
     let [Some(debit), Some(credit)] = sides else { return false };
     for (home, key, side, record) in [debit, credit] {
-        let result = ledger.shards[home].replay(&key, record.asset, side, heave.amount, record.last_entry);
+        let moved = (side, heave.amount as i128, 0);
+        let result = ledger.shards[home].replay(&key, record.asset, moved, record.last_entry);
         result.expect("its own asset");
     }
     true

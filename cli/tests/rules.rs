@@ -1,0 +1,309 @@
+//! Holds, captures, reversals, freezes, limits, statements, institutions and watching, as a user would, against one server.
+
+mod common;
+
+use common::{Said, binary, florin, new_ledger};
+use florin_bench::{ServerProcess, ServerSettings};
+use serde_json::Value;
+
+/// A ledger with a server, and accounts alice, shop and cash; alice has 100.00.
+struct Books {
+    _folder: tempfile::TempDir,
+    data: String,
+    address: String,
+    server: ServerProcess,
+}
+
+impl Books {
+    async fn open() -> Books {
+        let (folder, data) = new_ledger(&["EUR:2"]);
+        let settings = ServerSettings { binary: binary(), arguments: Vec::new() };
+        let server = ServerProcess::start(&settings, std::path::Path::new(&data)).await.expect("a server");
+        let books = Books { _folder: folder, data, address: server.address().to_string(), server };
+        books.say(&["account", "open", "--id", "alice", "--side", "credit"], 0);
+        books.say(&["account", "open", "--id", "shop", "--side", "credit"], 0);
+        books.say(&["account", "open", "--id", "cash", "--side", "debit", "--category", "platform"], 0);
+        books.say(&["post", "--debit", "@cash:100", "--credit", "@alice:100"], 0);
+        books
+    }
+
+    fn say(&self, arguments: &[&str], code: i32) -> Said {
+        let mut all = arguments.to_vec();
+        all.extend(["--server", &self.address]);
+        let said = florin(&all).expect(code);
+        if !arguments.contains(&"--json") && !arguments.contains(&"--csv") {
+            assert!(said.out.lines().all(|line| line.chars().count() <= 100), "{}", said.out);
+        }
+        said
+    }
+
+    fn json(&self, arguments: &[&str], code: i32) -> Value {
+        let mut all = vec!["--json"];
+        all.extend(arguments);
+        self.say(&all, code).json()
+    }
+
+    fn balances(&self, account: &str) -> [String; 4] {
+        let shown = self.json(&["account", "show", account], 0);
+        ["balance", "held", "incoming", "available"].map(|name| shown[name].as_str().expect("an amount").to_string())
+    }
+
+    async fn close(self, posted: &str) {
+        self.server.stop().await.expect("exit code 0");
+        assert_eq!(florin(&["--json", "verify", "--data", &self.data]).expect(0).json()["posted"], posted);
+    }
+}
+
+/// The words of a command line, with single quotes.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (index, part) in line.split('\'').enumerate() {
+        match index % 2 {
+            0 => words.extend(part.split_whitespace().map(str::to_string)),
+            _ => words.push(part.to_string()),
+        }
+    }
+    words
+}
+
+/// A line of output without what differs from run to run: times and random ids.
+fn without_chance(line: &str) -> String {
+    let mask = |word: &str| {
+        let time = word.len() >= 8 && word.bytes().all(|b| b.is_ascii_digit() || b"-:TZ.".contains(&b));
+        let id = word.starts_with("0x") && word.trim_end_matches(':').len() == 34;
+        if time || id { "…".to_string() } else { word.to_string() }
+    };
+    line.split(' ').map(mask).collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test]
+async fn the_readme_shows_what_its_commands_print() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).expect("the readme");
+    let tour = readme.split("## A tour").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("a tour");
+    let blocks: Vec<&str> = tour.split("```").collect();
+    let [_, first, _, session, ..] = blocks.as_slice() else { panic!("two blocks of commands: {tour}") };
+    let (folder, data) = new_ledger(&["EUR:2"]);
+    let settings = ServerSettings { binary: binary(), arguments: Vec::new() };
+    let server = ServerProcess::start(&settings, std::path::Path::new(&data)).await.expect("a server");
+    let address = server.address().to_string();
+    let run = |line: &str| {
+        let mut arguments = words(line);
+        arguments.extend(["--server".to_string(), address.clone()]);
+        florin(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let commands = first.lines().map(|line| line.split('#').next().unwrap_or("").trim());
+    for line in commands.filter_map(|line| line.strip_prefix("florin ")) {
+        if !["init", "serve", "verify"].iter().any(|command| line.starts_with(command)) {
+            run(line).expect(0);
+        }
+    }
+    let mut checked = 0;
+    for part in session.split("\n$ florin ").skip(1) {
+        let (command, printed) = part.split_once('\n').unwrap_or((part, ""));
+        let said = run(command);
+        let expected: Vec<_> = printed.trim_end().lines().map(without_chance).collect();
+        let got: Vec<_> = said.out.trim_end().lines().map(without_chance).collect();
+        assert_eq!(got, expected, "{command}");
+        assert_eq!(said.code, i32::from(printed.starts_with("refused")), "{command}: {}", said.err);
+        checked += 1;
+    }
+    assert_eq!(checked, 7, "commands of the session in the readme");
+    server.stop().await.expect("exit code 0");
+    assert_eq!(florin(&["--json", "verify", "--data", &data]).expect(0).json()["fine"], true);
+    drop(folder);
+}
+
+#[tokio::test]
+async fn holds_are_increased_captured_in_parts_and_released() {
+    let books = Books::open().await;
+    let hold =
+        ["hold", "--debit", "@alice:30", "--credit", "@shop:20", "--credit", "@cash:10", "--id", "0xabcdef0123456789"];
+    let first = books.json(&hold, 0);
+    assert_eq!((&first["outcome"], &first["kind"]), (&"posted".into(), &"hold".into()));
+    let repeat = books.json(&hold, 0);
+    assert_eq!((&repeat["repeat"], &repeat["sequence"]), (&true.into(), &first["sequence"]));
+    assert_eq!(repeat["postings"], first["postings"]);
+    let id = "0xabcdef0123456789";
+    let one = books.say(&["capture", id, "--amount", "5"], 2);
+    assert!(one.err.contains("has postings 0 (debit @alice 30.00 EUR), 1 (credit @shop 20.00 EUR)"), "{}", one.err);
+    assert!(one.err.contains("next: say the amount of each with --posting INDEX:AMOUNT"), "{}", one.err);
+    books.say(&["increase", id, "--posting", "0:10", "--posting", "1:10"], 0);
+    books.say(&["capture", id, "--posting", "1:25", "--posting", "0:25"], 0);
+    let shown = books.say(&["show", id], 0).out;
+    assert!(shown.contains("the hold is open") && shown.contains("left of hold"), "{shown}");
+    let left = books.json(&["show", id], 0);
+    let mut left: Vec<_> =
+        left["left_now"].as_array().expect("a list").iter().map(|l| l["left_minor"].clone()).collect();
+    left.sort_by_key(ToString::to_string);
+    assert_eq!(left, ["1000", "1500", "500"]);
+    let more = books.json(&["capture", id, "--posting", "1:6", "--posting", "2:6"], 1);
+    assert_eq!((&more["outcome"], &more["refused_by"]["posting"]), (&"unbalanced".into(), &Value::Null));
+    let more = books.json(&["capture", id, "--posting", "0:6", "--posting", "1:6"], 1);
+    assert_eq!((&more["outcome"], &more["refused_by"]["posting"]), (&"exceeds_hold".into(), &1.into()));
+    let all = books.json(&["capture", id], 0);
+    assert_eq!(all["postings"].as_array().map(Vec::len), Some(3));
+    let closed = books.say(&["release", id], 1).out;
+    assert!(
+        closed.contains("hold_closed") && closed.contains(&format!("florin show 0x{:032x}", 0xabcd_ef01_2345_6789u64))
+    );
+    assert!(books.say(&["show", id], 0).out.contains("the hold is closed by a capture"));
+    books.say(&["hold", "--debit", "@alice:1", "--credit", "@shop:1", "--id", "9"], 0);
+    let released = books.json(&["release", "9"], 0);
+    assert_eq!((&released["postings"][0]["freed"], &released["postings"][0]["left"]), (&"1.00".into(), &"0.00".into()));
+    assert!(books.say(&["show", "9"], 0).out.contains("the hold is released"));
+    let unknown = books.say(&["capture", "12345"], 1);
+    assert!(unknown.err.contains("there is no hold 12345; nothing was sent"), "{}", unknown.err);
+    assert_eq!(books.json(&["capture", "9", "--id", "10"], 1)["outcome"], "hold_closed");
+    books.close("7").await;
+}
+
+#[tokio::test]
+async fn forced_postings_reversals_and_links() {
+    let books = Books::open().await;
+    books.say(&["post", "--debit", "@alice:40", "--credit", "@shop:40", "--id", "1", "--reference", "77"], 0);
+    books.say(
+        &["post", "--debit", "@shop:40", "--credit", "@cash:40", "--id", "2", "--reference", "77", "--link", "1"],
+        0,
+    );
+    let short = books.json(&["reverse", "1"], 1);
+    assert_eq!((&short["outcome"], &short["account_now"]["label"]), (&"below_floor".into(), &"shop".into()));
+    books.say(&["reverse", "1", "--forced", "--id", "3"], 0);
+    assert_eq!(books.balances("@shop")[0], "-40.00");
+    assert_eq!(books.json(&["reverse", "3"], 1)["outcome"], "original_is_reversal");
+    books.say(&["post", "--debit", "@alice:1000", "--credit", "@shop:1000", "--forced"], 0);
+    let shown = books.json(&["show", "1"], 0);
+    let linked: Vec<_> = shown["linked"].as_array().expect("a list").iter().map(|t| t["kind"].clone()).collect();
+    assert_eq!(linked, ["transfer", "reversal", "reversal"]);
+    assert_eq!(books.say(&["find", "--reference", "77"], 0).out.lines().count(), 3);
+    let page = books.say(&["find", "--reference", "77", "--limit", "1"], 0).out;
+    let after =
+        page.lines().last().and_then(|line| line.strip_prefix("more: --after ")).expect("a position").to_string();
+    assert_eq!(books.json(&["find", "--reference", "77", "--after", &after], 0)["id"], "2");
+    books.say(&["find", "--reference", "78"], 1);
+    books.say(&["show", "4711"], 1);
+    books.close("5").await;
+}
+
+#[tokio::test]
+async fn accounts_are_frozen_limited_closed_and_described() {
+    let books = Books::open().await;
+    let status = |arguments: &[&str], code: i32| {
+        let mut all = vec!["account"];
+        all.extend(arguments);
+        books.json(&all, code)
+    };
+    for (side, name) in [("--debit", "debit-frozen"), ("--credit", "credit-frozen")] {
+        assert_eq!(status(&["freeze", "@shop", side, "--reason", "x"], 0)["account_now"]["status"], name);
+    }
+    assert_eq!(status(&["freeze", "@shop", "--reason", "x"], 0)["account_now"]["status"], "frozen");
+    assert_eq!(status(&["unfreeze", "@shop", "--reason", "x"], 0)["account_now"]["status"], "open");
+    let floor = status(&["limits", "@alice", "--floor", "100.01", "--reason", "x"], 1);
+    assert_eq!(floor["outcome"], "outside_limits");
+    status(
+        &["limits", "@alice", "--floor", "100.01", "--ceiling", "500", "--alarm", "50", "--reason", "x", "--forced"],
+        0,
+    );
+    let list = books.say(&["account", "list"], 0).out;
+    assert!(list.contains("\n    floor 100.01, ceiling 500.00, alarm level 50.00\n"), "{list}");
+    let set = status(&["limits", "@alice", "--floor", "none", "--ceiling", "none", "--reason", "x"], 0);
+    assert_eq!((&set["account_now"]["floor"], &set["account_now"]["alarm"]), (&Value::Null, &"50.00".into()));
+    assert_eq!(status(&["close", "@alice", "--reason", "x"], 1)["outcome"], "account_not_empty");
+    status(&["close", "@shop", "--reason", "moved away", "--id", "5"], 0);
+    assert_eq!(status(&["close", "@shop", "--reason", "moved away", "--id", "5"], 0)["repeat"], true);
+    let other = status(&["close", "@shop", "--reason", "other", "--id", "5"], 1);
+    assert_eq!(other["differing_field"], "reason");
+    let closed = books.say(&["post", "--debit", "@alice:1", "--credit", "@shop:1"], 1).out;
+    assert!(closed.contains("account_closed") && closed.contains("posting 1, @shop: closed"), "{closed}");
+    status(&["reopen", "@shop", "--reason", "back"], 0);
+    status(&["label", "@shop", "The shop"], 0);
+    status(&["attributes", "@shop", r#"{"vat":"DE1"}"#], 0);
+    let shown = books.say(&["account", "show", "@shop"], 0).out;
+    assert!(shown.contains("label        The shop") && shown.contains(r#"attributes   {"vat":"DE1"}"#), "{shown}");
+    let none = books.say(&["account", "limits", "@shop", "--reason", "x"], 2);
+    assert!(none.err.contains("no limit is named"), "{}", none.err);
+    assert_eq!(status(&["freeze", "@shop", "--reason", ""], 1)["outcome"], "reason_invalid");
+    let frames = florin(&["--json", "log", "--data", &books.data, "--limit", "0"]).expect(0).json_lines();
+    let last = frames.last().expect("a frame")["frame"].as_str().expect("a number").to_string();
+    let rows = florin(&["log", "--data", &books.data, "--frame", &last]).expect(0).out;
+    assert!(rows.contains("attributes -> version") && rows.contains(r#"value {"vat":"DE1"}"#), "{rows}");
+    books.close("1").await;
+}
+
+#[tokio::test]
+async fn statements_by_span_and_order_balances_at_a_time_and_a_watch_that_resumes() {
+    let books = Books::open().await;
+    for amount in ["@alice:1", "@alice:2", "@alice:3"] {
+        books.say(&["post", "--debit", amount, "--credit", &amount.replace("alice", "shop")], 0);
+    }
+    let versions = |arguments: &[&str]| -> Vec<String> {
+        let mut all = vec!["--json", "statement", "@alice"];
+        all.extend(arguments);
+        let mut lines = books.say(&all, 0).json_lines();
+        lines.pop();
+        lines.iter().map(|entry| entry["version"].as_str().expect("a number").to_string()).collect()
+    };
+    assert_eq!(versions(&[]), ["4", "3", "2", "1"]);
+    assert_eq!(versions(&["--oldest-first", "--versions", "2..3"]), ["2", "3"]);
+    assert_eq!(versions(&["--from", "2001-01-01", "--to", "2001-12-31"]), [] as [&str; 0]);
+    assert_eq!(versions(&["--from", "2001-01-01", "--dates", "--limit", "1"]), ["4"]);
+    let entries = books.say(&["--json", "statement", "@alice"], 0).json_lines();
+    let second = entries[2]["booked_at"].as_str().expect("a time");
+    assert_eq!(versions(&["--to", second]), ["2", "1"]);
+    assert_eq!(books.json(&["balance", "@alice", "--at", second], 0)["balance"], "99.00");
+    assert_eq!(books.json(&["balance", "@alice"], 0)["balance"], "94.00");
+    let early = books.say(&["balance", "@alice", "--at", "2001-01-01"], 0).out;
+    assert!(early.contains("0.00 EUR") && early.contains("not open yet"), "{early}");
+    let csv = books.say(&["statement", "@alice", "--csv", "--limit", "2"], 0);
+    assert_eq!(csv.out.lines().count(), 3);
+    assert!(csv.err.contains("more entries: --resume "), "{}", csv.err);
+    let all = books.say(&["--json", "watch"], 0).json_lines();
+    assert_eq!(all.len(), 4);
+    let position = all[1]["position"].as_str().expect("a position");
+    let rest = books.say(&["--json", "watch", "--after", position], 0).json_lines();
+    assert_eq!(rest, all[2..]);
+    books.close("4").await;
+}
+
+#[tokio::test]
+async fn a_watch_that_follows_sees_what_is_posted_later_and_ends_by_a_signal() {
+    use std::io::BufRead;
+    let books = Books::open().await;
+    let mut watch = std::process::Command::new(binary())
+        .args(["--json", "watch", "--follow", "--server", &books.address])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("a watch");
+    let mut lines = std::io::BufReader::new(watch.stdout.take().expect("its output")).lines();
+    let mut next = || lines.next().expect("a line").expect("text");
+    assert!(next().contains("\"sequence\":\"5\""));
+    books.say(&["hold", "--debit", "@alice:1", "--credit", "@shop:1", "--id", "31"], 0);
+    assert!(next().contains("\"id\":\"31\""));
+    let ended = std::process::Command::new("kill").args(["-INT", &watch.id().to_string()]).status().expect("kill runs");
+    assert!(ended.success());
+    assert_eq!(watch.wait().expect("it ends").code(), Some(0));
+    books.close("2").await;
+}
+
+#[tokio::test]
+async fn institutions_have_accounts_and_days_of_their_own() {
+    let books = Books::open().await;
+    books.say(&["institution", "add", "2", "Second Bank"], 0);
+    assert!(books.say(&["institution", "add", "2", "Second Bank"], 0).out.contains("was there already"));
+    let other = books.say(&["institution", "add", "2", "Third Bank"], 1);
+    assert!(other.err.contains("institution_exists_with_other_fields"), "{}", other.err);
+    books.say(&["--institution", "2", "account", "open", "--id", "alice", "--side", "credit"], 0);
+    assert_eq!(books.json(&["account", "show", "@alice", "--institution", "2"], 0)["balance"], "0.00");
+    assert_eq!(books.balances("@alice")[0], "100.00");
+    let not = books.say(&["--institution", "2", "institution", "add", "3", "Third Bank"], 1);
+    assert!(not.err.contains("only institution 1 may"), "{}", not.err);
+    let unknown = books.say(&["--institution", "9", "account", "list"], 1);
+    assert!(unknown.err.contains("there is no institution 9") && unknown.err.contains("next: "), "{}", unknown.err);
+    books.say(&["--institution", "2", "day", "set", "2090-01-31"], 0);
+    let back = books.say(&["--institution", "2", "day", "set", "2090-01-30"], 1);
+    assert!(back.err.contains("open_day_not_forward"), "{}", back.err);
+    let list = books.say(&["institution", "list"], 0).out;
+    assert!(list.contains("2  Second Bank  2090-01-31"), "{list}");
+    let whole = florin(&["--institution", "2", "verify", "--data", &books.data]).expect(2);
+    assert!(whole.err.contains("whole ledger"), "{}", whole.err);
+    books.close("1").await;
+}

@@ -1,0 +1,64 @@
+//! The list of one account's checks, at balances that are exact or the corner of what they can be. The same function judges in
+//! a shard's single pass, in its votes, and in the coordinator's exact run.
+
+use crate::account::Limits;
+use crate::limits::AMOUNT_MAX;
+use crate::link::PostingName;
+use crate::outcome::Outcome;
+use crate::request::{ItemKind, Side};
+use crate::round::{Round, RoundItem};
+
+/// The two balances that limits look at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Balances {
+    /// Posted less what is held.
+    pub available: i128,
+    /// Posted and incoming.
+    pub gross: i128,
+}
+
+/// Range, floor, ceiling and what is left, for the effect at index `at` of [`Round::effects`]. `named` says what is left of a posting of
+/// a hold or was reversed of one of an original; told `true` it gives the highest that this can be, else the lowest. `worst`: the
+/// corner is the one where refusal is likeliest.
+pub fn check_balances(
+    round: &Round,
+    item: &RoundItem,
+    at: usize,
+    (normal_side, limits): (Side, &Limits),
+    balances: Balances,
+    worst: bool,
+    named: impl Fn(PostingName, bool) -> i128,
+) -> Result<(), Outcome> {
+    let effect = &round.effects[at];
+    let change = match item.kind {
+        ItemKind::Post | ItemKind::Reverse => Some(effect.posted_on(normal_side)),
+        ItemKind::Hold | ItemKind::Increase => Some(effect.held_on(normal_side)),
+        ItemKind::Capture | ItemKind::Release | ItemKind::Expiry => None,
+    };
+    if let Some(change) = change {
+        limits.check(balances.available, balances.gross, change, item.forced)?;
+    }
+    if !item.kind.names_postings() {
+        return Ok(());
+    }
+    let own = round.postings[round.postings_of(item)].iter().filter(|p| p.effect as usize == at);
+    for posting in own {
+        let name = round.name(item, posting);
+        let amount = posting.amount as i128;
+        let refusal = match item.kind {
+            // What is only freed, or taken whatever it is, cannot be too much.
+            ItemKind::Capture if amount == 0 => None,
+            ItemKind::Capture => (amount > named(name, !worst)).then_some(Outcome::ExceedsHold),
+            ItemKind::Increase => (named(name, worst) + amount > AMOUNT_MAX as i128).then_some(Outcome::HoldAboveMax),
+            _ => {
+                let original = round.link(item).and_then(|link| link.target().posting(posting.index));
+                let whole = original.expect("a posting of the original").amount as i128;
+                (named(name, worst) + amount > whole).then_some(Outcome::ExceedsOriginal)
+            }
+        };
+        if let Some(outcome) = refusal {
+            return Err(outcome);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! What an item can name: a hold, or the original of a reversal. Facts that never change once they are known; what does
+//! change (left of a hold, reversed so far) belongs to the shards.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::entry::{RowKind, TransactionRecord};
+use crate::frame::Record;
+use crate::outcome::Outcome;
+use crate::request::Side;
+
+/// A posting of a hold or of an original.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NamedPosting {
+    /// The account.
+    pub account: u128,
+    /// Minor units: as first held, or as posted.
+    pub amount: u128,
+    /// Asset number.
+    pub asset: u32,
+    /// Debit or credit.
+    pub side: Side,
+    /// Its index, by which items name it.
+    pub index: u8,
+}
+
+/// A hold, or an original.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Target {
+    /// The tenant.
+    pub institution: u32,
+    /// Its id.
+    pub id: u128,
+    /// Sequence number of its row.
+    pub sequence: u64,
+    /// When a hold expires, nanoseconds since 1970-01-01 UTC; 0 = never.
+    pub expires_at: u64,
+    /// Its postings by ascending index.
+    pub postings: Vec<NamedPosting>,
+}
+
+impl Target {
+    /// The posting of an index.
+    pub fn posting(&self, index: u8) -> Option<&NamedPosting> {
+        self.postings.binary_search_by_key(&index, |p| p.index).ok().map(|at| &self.postings[at])
+    }
+}
+
+/// When a hold expires that was booked at a time: after so many seconds, or never (0).
+pub fn expiry(booked_at: u64, timeout: u32) -> u64 {
+    match timeout {
+        0 => 0,
+        seconds => booked_at.saturating_add(u64::from(seconds) * 1_000_000_000),
+    }
+}
+
+/// Names what is left of a posting of a hold, or what was reversed of a posting of an original.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct PostingName {
+    /// Sequence number of the row of the hold or original.
+    pub target: u64,
+    /// Index of the posting.
+    pub index: u8,
+}
+
+/// What an item of a round names.
+#[derive(Clone, Debug)]
+pub enum Link {
+    /// A hold; its own one if the item places it.
+    Hold(Arc<Target>),
+    /// The original of a reversal.
+    Original {
+        /// The original.
+        target: Arc<Target>,
+        /// If it was not decided when the round was made: its round and place there.
+        undecided: Option<(u64, u32)>,
+    },
+}
+
+impl Link {
+    /// What is named.
+    pub fn target(&self) -> &Arc<Target> {
+        match self {
+            Link::Hold(target) | Link::Original { target, .. } => target,
+        }
+    }
+}
+
+/// What history says about the original of a reversal.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Fact {
+    /// It can be reversed.
+    Original(Arc<Target>),
+    /// It cannot, for this reason.
+    Refused(Outcome),
+}
+
+/// Facts by id of the original.
+pub type Facts = HashMap<u128, Fact>;
+
+impl Fact {
+    /// What a recorded row says.
+    pub fn of(record: &Record) -> Fact {
+        match record {
+            Record::Transaction(transaction) => Fact::of_transaction(transaction),
+            Record::Open(_) | Record::Control(_) | Record::Change(_) => Fact::Refused(Outcome::OriginalUnknown),
+        }
+    }
+
+    fn of_transaction(transaction: &TransactionRecord) -> Fact {
+        if transaction.result.outcome != Outcome::Posted {
+            return Fact::Refused(Outcome::OriginalNotPosted);
+        }
+        if let Some(outcome) = refusal_of_kind(transaction.kind) {
+            return Fact::Refused(outcome);
+        }
+        let captured = transaction.kind == RowKind::Capture;
+        let postings = transaction.postings.iter().map(|p| NamedPosting {
+            account: p.account,
+            amount: if captured { p.held.amount } else { p.amount },
+            asset: p.asset,
+            side: p.side,
+            index: p.index,
+        });
+        Fact::Original(Arc::new(Target {
+            institution: transaction.institution,
+            id: transaction.id,
+            sequence: transaction.result.sequence,
+            expires_at: 0,
+            postings: postings.filter(|p| p.amount > 0).collect(),
+        }))
+    }
+}
+
+/// Why a posted transaction of a kind cannot be reversed, if it cannot.
+pub fn refusal_of_kind(kind: RowKind) -> Option<Outcome> {
+    match kind {
+        RowKind::Transfer | RowKind::Journal | RowKind::Capture => None,
+        RowKind::Reversal => Some(Outcome::OriginalIsReversal),
+        RowKind::Hold | RowKind::Increase | RowKind::Release | RowKind::Expiry => Some(Outcome::OriginalNotReversible),
+        RowKind::Open | RowKind::Control | RowKind::Change => Some(Outcome::OriginalUnknown),
+    }
+}

@@ -1,0 +1,371 @@
+//! Votes: what a shard says to a round when others own accounts too, and what it promises until the round is decided.
+//!
+//! A promise is an interval beside an account: by how much undecided items may lower or raise its available and its gross
+//! balance. What is left of a hold has one too, under the condition that the hold was placed and is open: the coordinator, who
+//! knows whether it is, asks that first. Promises are in no log and no snapshot.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::Shard;
+use crate::account::{AccountKey, EntryResult, HeldResult, Limits};
+use crate::check::{Balances, check_balances};
+use crate::limits::AMOUNT_MAX;
+use crate::link::PostingName;
+use crate::outcome::Outcome;
+use crate::request::{ItemKind, Side};
+use crate::round::{Decision, Round, RoundItem};
+
+/// A shard's word on one effect.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Vote {
+    /// The checks pass whatever happens to undecided items.
+    Yes,
+    /// They fail, for the same reason, whatever happens.
+    No(Outcome),
+    /// It depends.
+    Maybe,
+}
+
+/// An account with a vote in doubt, with all that an exact run needs.
+#[derive(Clone, Copy, Debug)]
+pub struct DoubtfulAccount {
+    /// The account.
+    pub key: AccountKey,
+    /// Its balances after the last finished round.
+    pub balances: Balances,
+    /// Its limits.
+    pub limits: Limits,
+    /// The side that raises its balance.
+    pub normal_side: Side,
+}
+
+/// A shard's answer to a round.
+#[derive(Debug)]
+pub struct Ballot {
+    /// The round.
+    pub round: u64,
+    /// The shard.
+    pub shard: u8,
+    /// A vote per effect of its own, in order.
+    pub votes: Vec<Vote>,
+    /// Accounts with a vote in doubt.
+    pub doubtful: Vec<DoubtfulAccount>,
+    /// What is left of holds and was reversed of originals that open items on these accounts name, after the last finished round.
+    pub named: Vec<(PostingName, i128)>,
+    /// The last round that was finished here when the votes were cast.
+    pub finished: u64,
+}
+
+/// What finishing a round gave.
+#[derive(Debug)]
+pub struct Finished {
+    /// The round.
+    pub round: u64,
+    /// The shard.
+    pub shard: u8,
+    /// A result per posting of its own of an accepted item, in order.
+    pub entries: Vec<EntryResult>,
+    /// One more per such posting of an item that is not a post.
+    pub held: Vec<HeldResult>,
+}
+
+/// An interval that must contain 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Interval {
+    /// How far down.
+    pub low: i128,
+    /// How far up.
+    pub high: i128,
+}
+
+impl Interval {
+    /// What happens for certain, or, in doubt, happens or not.
+    fn of(change: i128, certain: bool) -> Interval {
+        match certain {
+            true => Interval { low: change, high: change },
+            false => Interval { low: change.min(0), high: change.max(0) },
+        }
+    }
+
+    fn add(&mut self, other: Interval) {
+        self.low += other.low;
+        self.high += other.high;
+    }
+
+    fn take(&mut self, other: Interval) {
+        self.low -= other.low;
+        self.high -= other.high;
+        assert!(self.low <= self.high, "an interval has turned round");
+    }
+}
+
+/// What undecided items may do to an account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Promise {
+    /// To its available balance.
+    pub available: Interval,
+    /// To its gross balance.
+    pub gross: Interval,
+}
+
+/// A round that was voted on and is not finished.
+struct OpenRound {
+    round: Arc<Round>,
+    /// The slot of each effect of this shard, in order.
+    slots: Vec<u32>,
+    promises: Vec<(u32, Promise)>,
+    named: Vec<(PostingName, Interval)>,
+}
+
+/// All that is promised.
+#[derive(Default)]
+pub(super) struct Undecided {
+    rounds: VecDeque<OpenRound>,
+    /// Per slot; empty if this is the only shard.
+    accounts: Vec<Promise>,
+    /// Only what is not zero.
+    named: HashMap<PostingName, Interval>,
+}
+
+impl Undecided {
+    /// Makes place for accounts.
+    pub(super) fn grow(&mut self, accounts: usize, shards: usize) {
+        if shards > 1 {
+            self.accounts.resize(accounts, Promise::default());
+        }
+    }
+}
+
+impl Shard {
+    /// Whether any round is voted on and not finished.
+    pub fn has_open_rounds(&self) -> bool {
+        !self.undecided.rounds.is_empty()
+    }
+
+    /// Lowest and highest available and gross balance that an account can have once all is decided, for checks.
+    pub fn promised(&self, key: &AccountKey) -> Option<[Balances; 2]> {
+        let slot = self.slot(key)? as usize;
+        let account = &self.accounts[slot];
+        let promise = self.undecided.accounts.get(slot).copied().unwrap_or_default();
+        let at =
+            |available, gross| Balances { available: account.available() + available, gross: account.gross() + gross };
+        Some([at(promise.available.low, promise.gross.low), at(promise.available.high, promise.gross.high)])
+    }
+
+    /// Votes on this shard's part of a round.
+    pub fn prepare(&mut self, round: Arc<Round>) -> Ballot {
+        let index = self.index;
+        let mine = |at: usize| round.homes[at] == index;
+        let own = (0..round.effects.len()).filter(|&at| mine(at)).map(|at| round.effects[at].key());
+        let mut slots = Vec::new();
+        self.slots.find_all(own, &self.accounts, &mut slots);
+        let mut open = OpenRound { round: round.clone(), slots, promises: Vec::new(), named: Vec::new() };
+        let mut votes = Vec::with_capacity(open.slots.len());
+        let mut doubtful = Vec::new();
+        for item in &round.items {
+            let first = votes.len();
+            let effects = round.effects_of(item);
+            for at in effects.clone().filter(|&at| mine(at)) {
+                let slot = open.slots[votes.len()];
+                votes.push(self.vote(&round, item, at, slot));
+            }
+            let own = &votes[first..];
+            doubtful
+                .extend(own.iter().enumerate().filter(|(_, v)| **v == Vote::Maybe).map(|(i, _)| open.slots[first + i]));
+            if own.iter().any(|v| matches!(v, Vote::No(_))) {
+                continue; // It will be refused for certain and promises nothing.
+            }
+            // Where a hold or original is named, more than the votes decides.
+            let alone = own.len() == effects.len() && own.iter().all(|v| *v == Vote::Yes);
+            let certain = alone && matches!(item.kind, ItemKind::Post | ItemKind::Hold);
+            for (offset, at) in effects.filter(|&at| mine(at)).enumerate() {
+                let slot = open.slots[first + offset];
+                self.promise(&mut open, item, at, slot, certain);
+            }
+        }
+        let number = round.number;
+        self.undecided.rounds.push_back(open);
+        doubtful.sort_unstable();
+        doubtful.dedup();
+        let named = self.named_on(&doubtful);
+        let doubtful = doubtful
+            .into_iter()
+            .map(|slot| {
+                let a = &self.accounts[slot as usize];
+                let balances = Balances { available: a.available(), gross: a.gross() };
+                DoubtfulAccount { key: a.key(), balances, limits: a.limits, normal_side: a.normal_side }
+            })
+            .collect();
+        Ballot { round: number, shard: self.index, votes, doubtful, named, finished: self.finished }
+    }
+
+    /// What a posting has left, or reversed: the lowest and the highest that it can be.
+    fn named_interval(&self, name: &PostingName) -> Interval {
+        let now = self.named.get(name).copied().unwrap_or(0);
+        let promise = self.undecided.named.get(name).copied().unwrap_or_default();
+        Interval { low: now + promise.low, high: now + promise.high }
+    }
+
+    fn vote(&self, round: &Round, item: &RoundItem, at: usize, slot: u32) -> Vote {
+        let account = match self.check_facts(round, item, at, slot) {
+            Ok(account) => account,
+            Err(outcome) => return Vote::No(outcome),
+        };
+        let promise = self.undecided.accounts[slot as usize];
+        let named = |name: PostingName, highest: bool| {
+            let interval = self.named_interval(&name);
+            if highest { interval.high } else { interval.low }
+        };
+        let check = |worst: bool| {
+            let (available, gross) = match worst {
+                true => (promise.available.low, promise.gross.high),
+                false => (promise.available.high, promise.gross.low),
+            };
+            let balances = Balances { available: account.available() + available, gross: account.gross() + gross };
+            check_balances(round, item, at, (account.normal_side, &account.limits), balances, worst, named)
+        };
+        match (check(true), check(false)) {
+            (Ok(()), Ok(())) => Vote::Yes,
+            (Err(worst), Err(best)) if worst == best => Vote::No(worst),
+            _ => Vote::Maybe,
+        }
+    }
+
+    /// Notes what an item may do to an account and to what its postings there name.
+    fn promise(&mut self, open: &mut OpenRound, item: &RoundItem, at: usize, slot: u32, certain: bool) {
+        let round = open.round.clone();
+        let normal_side = self.accounts[slot as usize].normal_side;
+        let effect = &round.effects[at];
+        let mut promise = Promise::default();
+        let change = match item.kind {
+            ItemKind::Post | ItemKind::Reverse => effect.posted_on(normal_side),
+            ItemKind::Hold | ItemKind::Increase => effect.held_on(normal_side),
+            ItemKind::Capture | ItemKind::Release | ItemKind::Expiry => Default::default(),
+        };
+        promise.available = Interval::of(change.available, certain);
+        promise.gross = Interval::of(change.gross, certain);
+        if item.kind != ItemKind::Post {
+            for posting in round.postings[round.postings_of(item)].iter().filter(|p| p.effect as usize == at) {
+                let (name, amount) = (round.name(item, posting), posting.amount as i128);
+                let named = match item.kind {
+                    // Under the condition that it is placed.
+                    ItemKind::Hold => Interval { low: amount, high: amount },
+                    ItemKind::Increase | ItemKind::Reverse => Interval { low: 0, high: amount },
+                    ItemKind::Capture if !item.is_final => Interval { low: -amount, high: 0 },
+                    _ => Interval::default(),
+                };
+                if matches!(item.kind, ItemKind::Capture | ItemKind::Release | ItemKind::Expiry) {
+                    // Whatever undecided increases ask for, never more than this is left.
+                    let left = self.named_interval(&name).high.min(AMOUNT_MAX as i128);
+                    let captured = if item.takes_all { left } else { amount };
+                    let freed = if item.is_final && !item.takes_all { (left - amount).max(0) } else { 0 };
+                    match posting.side == normal_side {
+                        true => {
+                            (promise.available.high, promise.gross.low) =
+                                (promise.available.high + captured, promise.gross.low - freed)
+                        }
+                        false => {
+                            (promise.available.high, promise.gross.low) =
+                                (promise.available.high + freed, promise.gross.low - captured)
+                        }
+                    }
+                }
+                if named != Interval::default() {
+                    self.undecided.named.entry(name).or_default().add(named);
+                    open.named.push((name, named));
+                }
+            }
+        }
+        let account = &mut self.undecided.accounts[slot as usize];
+        account.available.add(promise.available);
+        account.gross.add(promise.gross);
+        open.promises.push((slot, promise));
+    }
+
+    /// What is left or was reversed of all that open items name on these accounts (in ascending order of slot).
+    fn named_on(&self, slots: &[u32]) -> Vec<(PostingName, i128)> {
+        let mut found = Vec::new();
+        if slots.is_empty() {
+            return found;
+        }
+        for open in &self.undecided.rounds {
+            if open.round.links.is_empty() {
+                continue;
+            }
+            let mut next = 0; // index into `slots` of the round: effects of this shard seen so far
+            for item in &open.round.items {
+                for at in open.round.effects_of(item).filter(|&at| open.round.homes[at] == self.index) {
+                    let slot = open.slots[next];
+                    next += 1;
+                    if item.kind == ItemKind::Post || slots.binary_search(&slot).is_err() {
+                        continue;
+                    }
+                    let own = open.round.postings[open.round.postings_of(item)].iter();
+                    found.extend(own.filter(|p| p.effect as usize == at).filter_map(|posting| {
+                        let name = open.round.name(item, posting);
+                        Some((name, *self.named.get(&name)?))
+                    }));
+                }
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// Applies what was accepted of the oldest round that is not finished.
+    pub fn finish(&mut self, number: u64, decisions: &[Decision]) -> Finished {
+        let open = self.undecided.rounds.pop_front().expect("a round that was voted on");
+        let OpenRound { round, slots, promises, named } = open;
+        assert_eq!(round.number, number, "rounds finish in order");
+        for (slot, promise) in &promises {
+            let account = &mut self.undecided.accounts[*slot as usize];
+            account.available.take(promise.available);
+            account.gross.take(promise.gross);
+        }
+        for (name, interval) in named {
+            let promised = self.undecided.named.get_mut(&name).expect("it was promised");
+            promised.low -= interval.low;
+            promised.high -= interval.high;
+            if *promised == Interval::default() {
+                self.undecided.named.remove(&name);
+            }
+        }
+        if self.undecided.rounds.is_empty() {
+            let kept = |slot: u32| self.undecided.accounts[slot as usize] == Promise::default();
+            assert!(promises.iter().all(|(slot, _)| kept(*slot)), "a promise outlived its round");
+            assert!(self.undecided.named.is_empty(), "a promise outlived its round");
+        }
+        let mut finished = Finished { round: number, shard: self.index, entries: Vec::new(), held: Vec::new() };
+        let mut next = 0; // index into `slots`: effects of this shard seen so far
+        for (position, item) in round.items.iter().enumerate() {
+            let effects = round.effects_of(item);
+            let first = next;
+            next += effects.clone().filter(|&at| round.homes[at] == self.index).count();
+            if next == first || !decisions[position].is_posted() {
+                continue;
+            }
+            let sequence = round.first_sequence + position as u64;
+            for posting in &round.postings[round.postings_of(item)] {
+                let effect = posting.effect as usize;
+                if round.homes[effect] != self.index {
+                    continue;
+                }
+                let before = (effects.start..effect).filter(|&at| round.homes[at] == self.index).count();
+                let slot = slots[first + before] as usize;
+                if item.kind == ItemKind::Post {
+                    let (account, details) = (&mut self.accounts[slot], &self.details[slot]);
+                    let amount = posting.amount as i128;
+                    finished.entries.push(account.apply(posting.side, amount, 0, sequence, details));
+                } else {
+                    let (entry, held) = self.apply_held(&round, item, posting, slot, sequence);
+                    finished.entries.push(entry);
+                    finished.held.push(held);
+                }
+            }
+        }
+        self.finished = number;
+        finished
+    }
+}

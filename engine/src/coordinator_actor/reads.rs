@@ -1,0 +1,185 @@
+//! Reads: asked of the shards between two rounds, or answered from what the coordinator knows, or handed to history.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use florin_core::coordinator::Ticket;
+use florin_core::entry::{AccountRecord, Moment};
+use florin_core::institution::FIRST_INSTITUTION;
+use florin_wal::LogWriter;
+
+use super::watch::Watcher;
+use super::{CoordinatorActor, Pending, Release};
+use crate::handle::{Command, EngineStats, Reply};
+use crate::history::{Job, Query, Wanted};
+use crate::shard_actor::{ShardAnswer, ShardRead, ToShard};
+
+/// A read of which answers of shards are missing.
+pub(super) struct PendingRead {
+    read: Arc<ShardRead>,
+    then: AfterRead,
+    answers: Vec<ShardAnswer>,
+    after: u64,
+    position: u64,
+}
+
+/// What becomes of the shards' answers.
+pub(super) enum AfterRead {
+    Accounts,
+    List,
+    Statement { query: Query },
+    BalanceAt { moment: Moment },
+    Stats,
+}
+
+impl CoordinatorActor {
+    pub(super) fn start_read(&mut self, ticket: Ticket, after: u64, position: u64) {
+        let (pending, _) = self.pending.get_mut(&ticket).expect("a read that was submitted");
+        match pending {
+            Pending::Read(pending) => {
+                (pending.after, pending.position) = (after, position);
+                let read = pending.read.clone();
+                self.to_shards(|| ToShard::Read { ticket, read: read.clone() });
+            }
+            _ => self.answer_own(ticket, after, position),
+        }
+    }
+
+    /// Reads that need no shard.
+    pub(super) fn answer_own(&mut self, ticket: Ticket, after: u64, position: u64) {
+        let (pending, on_reply) = self.pending.remove(&ticket).expect("a read that was submitted");
+        let Pending::Own(command) = pending else { unreachable!("only reads come here") };
+        match command {
+            Command::LookUpTransactions { institution, ids } => {
+                let place = |id: &u128| self.core.find_id(institution, *id).filter(|&s| s <= position);
+                let sequences = ids.iter().map(place).collect();
+                self.release(after, Release::Job(Job::Transactions { sequences, position }, on_reply));
+            }
+            Command::Assets => {
+                let assets = self.core.assets().iter().cloned().collect();
+                self.release(after, Release::Reply(Reply::Assets(assets), on_reply));
+            }
+            Command::Institutions { institution } => {
+                let visible = |number: u32| institution == FIRST_INSTITUTION || number == institution;
+                let all = self.core.institutions().iter().filter(|(number, _)| visible(*number));
+                let institutions = all.map(|(number, known)| (number, known.clone())).collect();
+                self.release(after, Release::Reply(Reply::Institutions(institutions), on_reply));
+            }
+            Command::ByReference { institution, reference, after: seen, limit } => {
+                let want = Wanted::Reference(reference);
+                self.release(
+                    after,
+                    Release::Job(Job::Page { institution, want, after: seen, limit, position }, on_reply),
+                );
+            }
+            Command::Linked { institution, id, after: seen, limit } => {
+                // From the first row on: a post may name an id that is used only later.
+                let want = Wanted::LinkedTo(id);
+                self.release(
+                    after,
+                    Release::Job(Job::Page { institution, want, after: seen, limit, position }, on_reply),
+                );
+            }
+            Command::Watch { institution, after, limit, wait_ms } => {
+                let until = Instant::now() + Duration::from_millis(u64::from(wait_ms));
+                self.watch(Watcher { institution, after, limit, until, on_reply, tried: false });
+            }
+            _ => unreachable!("only these need no shard"),
+        }
+    }
+
+    pub(super) fn on_answer(&mut self, ticket: Ticket, answer: ShardAnswer) {
+        let shards = self.shards.len();
+        let (pending, _) = self.pending.get_mut(&ticket).expect("a read that was submitted");
+        let Pending::Read(pending) = pending else { unreachable!("only reads are answered by shards") };
+        pending.answers.push(answer);
+        if pending.answers.len() < shards {
+            return;
+        }
+        let (pending, on_reply) = self.pending.remove(&ticket).expect("a read that was submitted");
+        let Pending::Read(PendingRead { read, then, answers, after, position }) = pending else {
+            unreachable!("only reads are answered by shards")
+        };
+        let release = match then {
+            AfterRead::Accounts => {
+                Release::Reply(Reply::Accounts { accounts: merge_accounts(&read, answers), position }, on_reply)
+            }
+            AfterRead::List => {
+                Release::Reply(Reply::AccountPage { accounts: merge_list(&read, answers), position }, on_reply)
+            }
+            AfterRead::Statement { query } => match merge_accounts(&read, answers).pop().flatten() {
+                None => Release::Reply(Reply::Statement(None), on_reply),
+                Some(account) => Release::Job(Job::Statement { account: Box::new(account), query, position }, on_reply),
+            },
+            AfterRead::BalanceAt { moment } => match merge_accounts(&read, answers).pop().flatten() {
+                None => Release::Reply(Reply::BalanceAt(None), on_reply),
+                Some(account) => {
+                    Release::Job(Job::BalanceAt { account: Box::new(account), moment, position }, on_reply)
+                }
+            },
+            AfterRead::Stats => Release::Reply(Reply::Stats(Box::new(self.stats(&answers))), on_reply),
+        };
+        self.release(after, release);
+    }
+
+    pub(super) fn stats(&self, answers: &[ShardAnswer]) -> EngineStats {
+        let counters = self.core.counters();
+        let indexes = self.history.stats();
+        let log = self.writer.as_ref().map(LogWriter::stats).unwrap_or_default();
+        let count = |a: &ShardAnswer| if let ShardAnswer::Count(n) = a { *n as u64 } else { 0 };
+        EngineStats {
+            shards: self.shards.len(),
+            accounts: answers.iter().map(count).sum(),
+            ids: self.core.ids() as u64,
+            holds: self.core.holds().len() as u64,
+            sequence: self.core.last_sequence(),
+            frame_decided: self.core.last_round(),
+            frame_durable: self.durable,
+            rounds: counters.rounds,
+            posted: counters.posted,
+            refused: counters.refused,
+            repeats: counters.repeats,
+            votes: counters.votes,
+            votes_maybe: counters.votes_maybe,
+            groups: log.groups,
+            log_bytes: log.disk_bytes,
+            segments_sealed: indexes.sealed,
+            segments_indexed: indexes.indexed,
+            indexes_built: indexes.built,
+            index_build_us: indexes.build_us,
+            io: self.io.clone(),
+            round_us: [50.0, 99.0, 99.9, 100.0].map(|p| self.round_us.value_at_percentile(p)),
+        }
+    }
+}
+
+/// A read that the shards answer.
+pub(super) fn read(read: ShardRead, then: AfterRead) -> Pending {
+    Pending::Read(PendingRead { read: Arc::new(read), then, answers: Vec::new(), after: 0, position: 0 })
+}
+
+fn merge_accounts(read: &ShardRead, answers: Vec<ShardAnswer>) -> Vec<Option<AccountRecord>> {
+    let ShardRead::Accounts(keys) = read else { unreachable!("the answer is to a look-up") };
+    let mut accounts = vec![None; keys.len()];
+    for answer in answers {
+        if let ShardAnswer::Accounts(found) = answer {
+            for (at, account) in found {
+                accounts[at] = Some(account);
+            }
+        }
+    }
+    accounts
+}
+
+fn merge_list(read: &ShardRead, answers: Vec<ShardAnswer>) -> Vec<AccountRecord> {
+    let ShardRead::List { limit, .. } = read else { unreachable!("the answer is to a listing") };
+    let mut accounts: Vec<AccountRecord> = Vec::new();
+    for answer in answers {
+        if let ShardAnswer::List(part) = answer {
+            accounts.extend(part);
+        }
+    }
+    accounts.sort_unstable_by_key(|a| a.opened);
+    accounts.truncate(*limit);
+    accounts
+}

@@ -1,0 +1,215 @@
+//! The thread that builds the indexes of sealed segments, newest first. Nothing waits for it and it keeps nobody waiting:
+//! it has the lowest priority for the processor, keeps a pace on the disk while the log is written, and works on files that
+//! nobody else writes. Killed at any moment it leaves at most an unfinished file, which the next start removes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use florin_wal::{LogReader, SealedSegment};
+
+use super::catalog::{Catalog, Progress};
+use super::index::build::{BuildError, Sorted};
+
+/// How often to look for segments that were sealed.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How long to leave alone what could not be built, because the disk is full or a segment is damaged.
+const RETRY_AFTER: Duration = Duration::from_secs(60);
+/// Bytes a second that are read or written while the log is being written: as for the zeros of spare segments, which at
+/// this pace cost the log's writes a millisecond or two at the 99.9th percentile.
+const PACE_BYTES_PER_SECOND: u64 = 60_000_000;
+/// Blocks that are checked before the pace is kept.
+const CHECK_BLOCKS: u32 = 256;
+/// The lowest priority there is: the thread runs when nobody else wants to.
+const NICENESS: i32 = 19;
+
+/// How far the indexes are, and what they cost since the start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct IndexStats {
+    /// Segments that are sealed.
+    pub sealed: u64,
+    /// Those of them that have an index.
+    pub indexed: u64,
+    /// Indexes built.
+    pub built: u64,
+    /// Microseconds that building took, pauses included.
+    pub build_us: u64,
+}
+
+#[derive(Default)]
+struct Tally {
+    built: AtomicU64,
+    build_us: AtomicU64,
+}
+
+/// The thread, from outside.
+pub struct Building {
+    catalog: Arc<Catalog>,
+    tally: Arc<Tally>,
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Building {
+    /// How far it is.
+    pub fn stats(&self) -> IndexStats {
+        let (sealed, indexed) = self.catalog.counts();
+        let (built, build_us) = (self.tally.built.load(Relaxed), self.tally.build_us.load(Relaxed));
+        IndexStats { sealed, indexed, built, build_us }
+    }
+
+    /// Ends the thread. It looks up between frames, so this takes no longer than sorting one segment.
+    pub fn stop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("a panic aborts the process");
+        }
+    }
+}
+
+impl Drop for Building {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Starts the thread.
+pub fn start_building(reader: LogReader, catalog: Arc<Catalog>, build: bool) -> std::io::Result<Building> {
+    let (stop, stopped) = bounded(0);
+    let tally = Arc::new(Tally::default());
+    let builder = Builder {
+        durable: reader.durable(),
+        reader,
+        catalog: Arc::clone(&catalog),
+        tally: Arc::clone(&tally),
+        stopped,
+        build,
+        unchecked: BTreeSet::new(),
+        failed: BTreeSet::new(),
+        retry_at: None,
+    };
+    // What an earlier process left, before anything is written under these names again.
+    if build && let Err(error) = catalog.remove_unfinished() {
+        eprintln!("florin: an unfinished index could not be removed: {error}");
+    }
+    let thread = std::thread::Builder::new().name("florin-index".into()).spawn(move || builder.run())?;
+    Ok(Building { catalog, tally, stop: Some(stop), thread: Some(thread) })
+}
+
+struct Builder {
+    reader: LogReader,
+    catalog: Arc<Catalog>,
+    tally: Arc<Tally>,
+    stopped: Receiver<()>,
+    build: bool,
+    /// Last durable frame when the pace was kept last: whether the log is being written.
+    durable: u64,
+    /// Segments whose index was found, and not read to its end.
+    unchecked: BTreeSet<u64>,
+    /// Segments that could not be indexed; left alone until then.
+    failed: BTreeSet<u64>,
+    retry_at: Option<Instant>,
+}
+
+impl Builder {
+    fn run(mut self) {
+        // Without it the thread would be as important as the others: slower for them, and no less right.
+        let _ = rustix::process::nice(NICENESS);
+        while let Ok(did_something) = self.step() {
+            if !did_something && self.wait(LOOK_EVERY).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The next thing to do: look at what is there, build what is missing, check what was found; the newest first.
+    fn step(&mut self) -> Result<bool, BuildError> {
+        self.wait(Duration::ZERO)?;
+        self.catalog.grow(&self.reader);
+        if self.retry_at.is_some_and(|at| at <= Instant::now()) {
+            (self.retry_at, self.failed) = (None, BTreeSet::new());
+        }
+        if let Some((segment, _)) = self.catalog.newest(|_, progress| progress == Progress::Unknown) {
+            self.catalog.look(&segment);
+            self.unchecked.insert(segment.ordinal);
+            return Ok(true);
+        }
+        let missing = |ordinal: u64, progress| progress == Progress::Missing && !self.failed.contains(&ordinal);
+        if let Some((segment, _)) = self.catalog.newest(missing).filter(|_| self.build) {
+            self.try_build(&segment)?;
+            return Ok(true);
+        }
+        match self.unchecked.pop_last() {
+            Some(ordinal) => self.check(ordinal).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    fn try_build(&mut self, segment: &SealedSegment) -> Result<(), BuildError> {
+        let built = self.build(segment);
+        self.unchecked.remove(&segment.ordinal);
+        if let Err(error) = &built {
+            // Nobody needs the rest of it, and space may be what was missing.
+            let _ = std::fs::remove_file(self.catalog.unfinished(segment.ordinal));
+            if matches!(error, BuildError::Stopped) {
+                return built;
+            }
+            let file = self.catalog.path(segment.ordinal);
+            eprintln!("florin: {} cannot be built: {error}; tried again in a minute", file.display());
+            self.failed.insert(segment.ordinal);
+            self.retry_at.get_or_insert(Instant::now() + RETRY_AFTER);
+            return Ok(());
+        }
+        Ok(())
+    }
+
+    fn build(&mut self, segment: &SealedSegment) -> Result<(), BuildError> {
+        let begun = Instant::now();
+        let Builder { reader, stopped, durable, catalog, tally, .. } = self;
+        let watched = reader.clone();
+        let mut pace = |bytes| keep_pace(&watched, stopped, durable, bytes);
+        let sorted = Sorted::read(reader, segment, &mut pace)?;
+        sorted.write(catalog.ledger(), &catalog.unfinished(segment.ordinal), &mut pace)?;
+        // Before it can be used: whoever sees that all are ready sees what they cost.
+        tally.built.fetch_add(1, Relaxed);
+        tally.build_us.fetch_add(begun.elapsed().as_micros() as u64, Relaxed);
+        Ok(catalog.publish(segment)?)
+    }
+
+    /// Reads an index that was found to its end: one that has rotted is built again before anybody asks it.
+    fn check(&mut self, ordinal: u64) -> Result<(), BuildError> {
+        let Some(index) = self.catalog.index(ordinal) else { return Ok(()) };
+        for number in 0..index.header().blocks() {
+            if let Err(error) = index.check_block(number) {
+                self.catalog.reject(ordinal, &error);
+                return Ok(());
+            }
+            if number % CHECK_BLOCKS == CHECK_BLOCKS - 1 {
+                let bytes = CHECK_BLOCKS as usize * super::index::BLOCK_BYTES;
+                keep_pace(&self.reader, &self.stopped, &mut self.durable, bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn wait(&self, time: Duration) -> Result<(), BuildError> {
+        wait(&self.stopped, time)
+    }
+}
+
+/// Waits as long as so many bytes may take, if the log was written meanwhile.
+fn keep_pace(reader: &LogReader, stopped: &Receiver<()>, durable: &mut u64, bytes: usize) -> Result<(), BuildError> {
+    let busy = std::mem::replace(durable, reader.durable()) != *durable;
+    let nanoseconds = if busy { bytes as u64 * 1_000_000_000 / PACE_BYTES_PER_SECOND } else { 0 };
+    wait(stopped, Duration::from_nanos(nanoseconds))
+}
+
+fn wait(stopped: &Receiver<()>, time: Duration) -> Result<(), BuildError> {
+    match stopped.recv_timeout(time) {
+        Err(RecvTimeoutError::Timeout) => Ok(()),
+        Ok(()) | Err(RecvTimeoutError::Disconnected) => Err(BuildError::Stopped),
+    }
+}
