@@ -133,7 +133,8 @@ impl Table {
                 }
                 text.trim_end().to_string()
             };
-            parts.iter().map(line).collect()
+            // A second line with nothing on it says nothing.
+            parts.iter().map(line).enumerate().filter(|(i, text)| *i == 0 || !text.is_empty()).map(|(_, t)| t).collect()
         };
         let mut lines = lines_of(&self.heads.iter().map(|(head, _)| *head).collect::<Vec<_>>());
         let mut notes = self.notes.iter().peekable();
@@ -194,6 +195,8 @@ mod tests {
         assert!(lines.iter().all(|line| line.chars().count() <= COLUMNS_MAX), "{lines:?}");
         assert_eq!((lines[3].as_str(), lines[5].len()), (format!("    {}", "2".repeat(30)).as_str(), 34));
         assert!(lines[5].ends_with(" 4"));
+        table.row(vec!["9".into(), "5".into(), String::new()]);
+        assert_eq!(table.lines().len(), 7);
     }
 
     #[test]

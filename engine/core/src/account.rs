@@ -332,8 +332,7 @@ impl Account {
         if reserved != 0 {
             *self.reserve(side) += reserved;
         }
-        let crossed = |level: i128| (before < level) != (self.posted < level);
-        let alarm = self.has_alarm && details.alarm.is_some_and(crossed);
+        let alarm = self.has_alarm && details.crosses_alarm(before, self.posted);
         let previous = self.last_entry;
         self.version += 1;
         self.last_entry = sequence;
@@ -387,6 +386,14 @@ impl AccountDetails {
             opening_label: row.label().into(),
             attributes: Box::default(),
         }
+    }
+
+    /// Whether a balance that goes from `before` to `after` crosses the alarm level. Not inlined: the optimizer would then load the
+    /// level before it is known whether there is one, which is a cache miss a posting.
+    #[cold]
+    #[inline(never)]
+    fn crosses_alarm(&self, before: i128, after: i128) -> bool {
+        self.alarm.is_some_and(|level| (before < level) != (after < level))
     }
 
     /// The first field in which a repeated opening differs from the first one.

@@ -1,5 +1,5 @@
 //! The thread that builds the indexes of sealed segments, newest first. Nothing waits for it and it keeps nobody waiting:
-//! it has the lowest priority for the processor, keeps a pace on the disk while the log is written, and works on files that
+//! it has the lowest priority for the processor, rests most of the time while the log is written, and works on files that
 //! nobody else writes. Killed at any moment it leaves at most an unfinished file, which the next start removes.
 
 use std::collections::BTreeSet;
@@ -21,6 +21,11 @@ const RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Bytes a second that are read or written while the log is being written: as for the zeros of spare segments, which at
 /// this pace cost the log's writes a millisecond or two at the 99.9th percentile.
 const PACE_BYTES_PER_SECOND: u64 = 60_000_000;
+/// While the log is being written the thread rests so many times as long as it worked. Priority alone is not enough: what
+/// it does in idle moments still costs the others their caches and the memory's bandwidth.
+const REST_FACTOR: u32 = 7;
+/// The log counts as being written for so long after its last frame.
+const QUIET_AFTER: Duration = Duration::from_millis(100);
 /// Blocks that are checked before the pace is kept.
 const CHECK_BLOCKS: u32 = 256;
 /// The lowest priority there is: the thread runs when nobody else wants to.
@@ -81,15 +86,21 @@ pub fn start_building(reader: LogReader, catalog: Arc<Catalog>, build: bool) -> 
     let (stop, stopped) = bounded(0);
     let tally = Arc::new(Tally::default());
     let builder = Builder {
-        durable: reader.durable(),
+        pace: Pace {
+            log: reader.clone(),
+            stopped,
+            durable: reader.durable(),
+            written_at: Instant::now(),
+            resumed: Instant::now(),
+        },
         reader,
         catalog: Arc::clone(&catalog),
         tally: Arc::clone(&tally),
-        stopped,
         build,
         unchecked: BTreeSet::new(),
         failed: BTreeSet::new(),
         retry_at: None,
+        told: BTreeSet::new(),
     };
     // What an earlier process left, before anything is written under these names again.
     if build && let Err(error) = catalog.remove_unfinished() {
@@ -103,15 +114,15 @@ struct Builder {
     reader: LogReader,
     catalog: Arc<Catalog>,
     tally: Arc<Tally>,
-    stopped: Receiver<()>,
+    pace: Pace,
     build: bool,
-    /// Last durable frame when the pace was kept last: whether the log is being written.
-    durable: u64,
     /// Segments whose index was found, and not read to its end.
     unchecked: BTreeSet<u64>,
     /// Segments that could not be indexed; left alone until then.
     failed: BTreeSet<u64>,
     retry_at: Option<Instant>,
+    /// Segments of which it was said that they cannot be indexed.
+    told: BTreeSet<u64>,
 }
 
 impl Builder {
@@ -119,7 +130,7 @@ impl Builder {
         // Without it the thread would be as important as the others: slower for them, and no less right.
         let _ = rustix::process::nice(NICENESS);
         while let Ok(did_something) = self.step() {
-            if !did_something && self.wait(LOOK_EVERY).is_err() {
+            if !did_something && self.pace.rest(LOOK_EVERY).is_err() {
                 return;
             }
         }
@@ -127,7 +138,7 @@ impl Builder {
 
     /// The next thing to do: look at what is there, build what is missing, check what was found; the newest first.
     fn step(&mut self) -> Result<bool, BuildError> {
-        self.wait(Duration::ZERO)?;
+        self.pace.rest(Duration::ZERO)?;
         self.catalog.grow(&self.reader);
         if self.retry_at.is_some_and(|at| at <= Instant::now()) {
             (self.retry_at, self.failed) = (None, BTreeSet::new());
@@ -157,8 +168,10 @@ impl Builder {
             if matches!(error, BuildError::Stopped) {
                 return built;
             }
-            let file = self.catalog.path(segment.ordinal);
-            eprintln!("florin: {} cannot be built: {error}; tried again in a minute", file.display());
+            if self.told.insert(segment.ordinal) {
+                let file = self.catalog.path(segment.ordinal);
+                eprintln!("florin: {} cannot be built: {error}; it is tried again every minute", file.display());
+            }
             self.failed.insert(segment.ordinal);
             self.retry_at.get_or_insert(Instant::now() + RETRY_AFTER);
             return Ok(());
@@ -168,12 +181,12 @@ impl Builder {
 
     fn build(&mut self, segment: &SealedSegment) -> Result<(), BuildError> {
         let begun = Instant::now();
-        let Builder { reader, stopped, durable, catalog, tally, .. } = self;
-        let watched = reader.clone();
-        let mut pace = |bytes| keep_pace(&watched, stopped, durable, bytes);
-        let sorted = Sorted::read(reader, segment, &mut pace)?;
-        sorted.write(catalog.ledger(), &catalog.unfinished(segment.ordinal), &mut pace)?;
+        let Builder { reader, pace, catalog, tally, .. } = self;
+        let mut keep = |bytes| pace.keep(bytes);
+        let sorted = Sorted::read(reader, segment, &mut keep)?;
+        sorted.write(catalog.ledger(), &catalog.unfinished(segment.ordinal), &mut keep)?;
         // Before it can be used: whoever sees that all are ready sees what they cost.
+        self.told.remove(&segment.ordinal);
         tally.built.fetch_add(1, Relaxed);
         tally.build_us.fetch_add(begun.elapsed().as_micros() as u64, Relaxed);
         Ok(catalog.publish(segment)?)
@@ -189,27 +202,44 @@ impl Builder {
             }
             if number % CHECK_BLOCKS == CHECK_BLOCKS - 1 {
                 let bytes = CHECK_BLOCKS as usize * super::index::BLOCK_BYTES;
-                keep_pace(&self.reader, &self.stopped, &mut self.durable, bytes)?;
+                self.pace.keep(bytes)?;
             }
         }
         Ok(())
     }
+}
 
-    fn wait(&self, time: Duration) -> Result<(), BuildError> {
-        wait(&self.stopped, time)
+/// How fast the thread may be.
+struct Pace {
+    log: LogReader,
+    stopped: Receiver<()>,
+    /// Last durable frame when the pace was kept last, and when it was last seen to be another.
+    durable: u64,
+    written_at: Instant,
+    /// When the last rest was over.
+    resumed: Instant,
+}
+
+impl Pace {
+    /// Rests for what was done since the last rest, of which so many bytes were read or written, if the log is being written.
+    fn keep(&mut self, bytes: usize) -> Result<(), BuildError> {
+        let durable = self.log.durable();
+        if std::mem::replace(&mut self.durable, durable) != durable {
+            self.written_at = Instant::now();
+        }
+        if self.written_at.elapsed() > QUIET_AFTER {
+            return self.rest(Duration::ZERO);
+        }
+        let for_disk = Duration::from_nanos(bytes as u64 * 1_000_000_000 / PACE_BYTES_PER_SECOND);
+        self.rest(for_disk.max(self.resumed.elapsed() * REST_FACTOR))
     }
-}
 
-/// Waits as long as so many bytes may take, if the log was written meanwhile.
-fn keep_pace(reader: &LogReader, stopped: &Receiver<()>, durable: &mut u64, bytes: usize) -> Result<(), BuildError> {
-    let busy = std::mem::replace(durable, reader.durable()) != *durable;
-    let nanoseconds = if busy { bytes as u64 * 1_000_000_000 / PACE_BYTES_PER_SECOND } else { 0 };
-    wait(stopped, Duration::from_nanos(nanoseconds))
-}
-
-fn wait(stopped: &Receiver<()>, time: Duration) -> Result<(), BuildError> {
-    match stopped.recv_timeout(time) {
-        Err(RecvTimeoutError::Timeout) => Ok(()),
-        Ok(()) | Err(RecvTimeoutError::Disconnected) => Err(BuildError::Stopped),
+    fn rest(&mut self, time: Duration) -> Result<(), BuildError> {
+        let told = self.stopped.recv_timeout(time);
+        self.resumed = Instant::now();
+        match told {
+            Err(RecvTimeoutError::Timeout) => Ok(()),
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => Err(BuildError::Stopped),
+        }
     }
 }

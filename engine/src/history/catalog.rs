@@ -160,11 +160,10 @@ impl Catalog {
         Some(index)
     }
 
-    /// Leaves an index aside, which cannot be believed; it is built again.
+    /// Leaves an index aside, which cannot be believed.
     pub fn reject(&self, ordinal: u64, error: &IndexError) {
         if self.set(ordinal, Progress::Missing) {
-            let file = self.path(ordinal);
-            eprintln!("florin: {} is left aside and built again: {error}", file.display());
+            eprintln!("florin: {} is left aside: {error}", self.path(ordinal).display());
         }
     }
 

@@ -16,6 +16,9 @@ use florin_wal::{LedgerOptions, create_ledger};
 use make::{Maker, Rng, serve, stats};
 use oracle::Oracle;
 
+/// Looks at something that is to happen before it is given up, a millisecond and more apart.
+const LOOKS_MAX: usize = 100_000;
+
 fn run<F: Future>(future: F) -> F::Output {
     abort_on_panic();
     actix_rt::System::new().block_on(future)
@@ -47,7 +50,7 @@ fn files(data: &Path, ending: &str) -> Vec<PathBuf> {
 
 /// Waits until so many indexes can be used; none: all that there can be.
 async fn await_indexes(engine: &Engine, count: Option<usize>) {
-    loop {
+    for _ in 0..LOOKS_MAX {
         let stats = stats(engine).await;
         let wanted = count.map_or(stats.segments_sealed, |count| count as u64);
         if stats.segments_sealed > 0 && stats.segments_indexed == wanted {
@@ -55,6 +58,7 @@ async fn await_indexes(engine: &Engine, count: Option<usize>) {
         }
         pause().await;
     }
+    panic!("the indexes are not built");
 }
 
 /// Between two looks: the builder has the lowest priority, and would wait for a loop that never rests.
@@ -193,8 +197,11 @@ fn a_damaged_index_is_never_believed_and_is_built_again_to_the_byte() {
             let engine = serve(&data, 1, true).await;
             check(&engine, &oracle, 13, "damaged, being built again").await;
             for (path, bytes) in &whole {
+                let mut looks = 0;
                 while &std::fs::read(path).expect("a file") != bytes {
                     pause().await;
+                    looks += 1;
+                    assert!(looks < LOOKS_MAX, "{} was not built again", path.display());
                 }
             }
             await_indexes(&engine, None).await;

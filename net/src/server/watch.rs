@@ -132,8 +132,8 @@ async fn wait<S: Submit>(
     loop {
         let now = Instant::now();
         let left = deadline.saturating_duration_since(now).min(context.options.watch_slice);
-        // Rounded up: a wait of 0 would ask without a pause.
-        let slice_ms = u32::try_from(left.as_micros().div_ceil(1_000)).unwrap_or(u32::MAX).min(watch.wait_ms);
+        // Rounded up, to the nanosecond: a wait of 0 would ask without a pause, and one that ends before the deadline once more.
+        let slice_ms = u32::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX).min(watch.wait_ms);
         let until = now + Duration::from_millis(u64::from(slice_ms));
         let (tell, told) = oneshot::channel();
         let question = ask(Watch { after: seen, limit: 1, wait_ms: slice_ms, ..watch });

@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use florin_core::entry::RowKind;
@@ -167,8 +168,9 @@ impl Sorted {
     /// Writes the index to a new file and makes it durable. Under another name than its own: it counts once it is renamed.
     pub fn write(&self, ledger: LedgerId, path: &Path, pace: Pace<'_>) -> Result<(), BuildError> {
         let header = self.header();
-        let mut file =
-            Blocks { file: File::create(path)?, salt: self.segment.salt, number: 1, chunk: Vec::new(), pace };
+        // As private as the segment.
+        let file = File::options().write(true).create(true).truncate(true).mode(0o640).open(path)?;
+        let mut file = Blocks { file, salt: self.segment.salt, number: 1, chunk: Vec::new(), pace };
         file.chunk.extend_from_slice(&header.encode(ledger, &self.segment));
         let pairs = |word: &u64| [(word >> 32) as u32, *word as u32].map(u32::to_le_bytes);
         let same = |a: &Entry, b: &Entry| (a.institution, a.account) == (b.institution, b.account);
