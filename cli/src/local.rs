@@ -34,7 +34,7 @@ impl ServeSettings {
     /// One shard on a free loopback port.
     pub fn of(data: PathBuf, accept_clock: bool) -> ServeSettings {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let placement = Placement::Together;
+        let placement = Placement::Auto;
         ServeSettings { data, listen, shards: 1, placement, io: IoMode::Auto, accept_clock }
     }
 }

@@ -31,7 +31,7 @@ pub struct ServeArguments {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=SHARDS_MAX as i64))]
     shards: u16,
     /// Where the shards run
-    #[arg(long, value_enum, default_value_t = PlacementName::Together)]
+    #[arg(long, value_enum, default_value_t = PlacementName::Auto)]
     placement: PlacementName,
     /// How the log is written; auto takes direct where the file system has it
     #[arg(long, value_enum, default_value_t = IoName::Auto)]
@@ -44,7 +44,9 @@ pub struct ServeArguments {
 /// A [`Placement`] on the command line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum PlacementName {
-    /// On one thread with the coordinator: best with few cores.
+    /// Apart if there is a core for each shard and one more, else together.
+    Auto,
+    /// On one thread with the coordinator.
     Together,
     /// Each on a thread of its own.
     Apart,
@@ -78,6 +80,7 @@ pub fn run(arguments: &ServeArguments, output: Output) -> CliResult {
         listen: arguments.listen,
         shards: usize::from(arguments.shards),
         placement: match arguments.placement {
+            PlacementName::Auto => Placement::Auto,
             PlacementName::Together => Placement::Together,
             PlacementName::Apart => Placement::Apart,
         },

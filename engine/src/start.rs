@@ -25,11 +25,21 @@ const WRITER_BUFFERS: usize = 4;
 /// Where the shards run. The coordinator runs where [`start`] is called.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Placement {
-    /// On the coordinator's Arbiter: best with few cores, as a message there costs under a microsecond.
+    /// Apart if there is a core for each shard and one for the coordinator, else together: decision 0007.
     #[default]
+    Auto,
+    /// On the coordinator's Arbiter, where a message costs under a microsecond.
     Together,
     /// Each on an Arbiter, that is a thread, of its own.
     Apart,
+}
+
+impl Placement {
+    /// Whether each shard gets a thread of its own on this machine.
+    fn is_apart(self, shards: usize) -> bool {
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        self == Placement::Apart || (self == Placement::Auto && shards < cores)
+    }
 }
 
 /// How to run an engine.
@@ -54,12 +64,12 @@ pub struct EngineOptions {
 }
 
 impl EngineOptions {
-    /// One shard, together with the coordinator, on a data directory.
+    /// One shard on a data directory.
     pub fn new(data: impl Into<PathBuf>) -> EngineOptions {
         EngineOptions {
             data: data.into(),
             shards: 1,
-            placement: Placement::Together,
+            placement: Placement::Auto,
             io: IoMode::Auto,
             round: RoundLimits::default(),
             accept_clock: false,
@@ -219,18 +229,16 @@ pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
     let (writer, reader) = recovered.start(Box::new(on_durable), Box::new(on_failure))?;
     let history = History::start(reader, &options.data, options.build_indexes)
         .map_err(|source| StartError::System { what: "history thread", source })?;
-    let shards = ledger.shards.into_iter().map(|shard| place(ShardActor::new(shard), options.placement)).collect();
+    let apart = options.placement.is_apart(options.shards);
+    let place = |shard| match apart {
+        true => ShardActor::start_in_arbiter(&Arbiter::new().handle(), |_| ShardActor::new(shard)),
+        false => ShardActor::new(shard).start(),
+    };
+    let shards = ledger.shards.into_iter().map(place).collect();
     let actor = CoordinatorActor::new(ledger.coordinator, shards, writer, history, Clock::start(), io);
     let coordinator = actor.start();
     address.send(coordinator.clone()).expect("the writer's thread waits for the first frame");
     Ok(Started { engine: Engine { coordinator }, report })
-}
-
-fn place(actor: ShardActor, placement: Placement) -> Addr<ShardActor> {
-    match placement {
-        Placement::Together => actor.start(),
-        Placement::Apart => ShardActor::start_in_arbiter(&Arbiter::new().handle(), |_| actor),
-    }
 }
 
 fn random_seed() -> Result<u64, StartError> {

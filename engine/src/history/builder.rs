@@ -23,7 +23,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(60);
 const PACE_BYTES_PER_SECOND: u64 = 60_000_000;
 /// While the log is being written the thread rests so many times as long as it worked. Priority alone is not enough: what
 /// it does in idle moments still costs the others their caches and the memory's bandwidth.
-const REST_FACTOR: u32 = 7;
+const REST_FACTOR: u32 = 15;
 /// The log counts as being written for so long after its last frame.
 const QUIET_AFTER: Duration = Duration::from_millis(100);
 /// Blocks that are checked before the pace is kept.

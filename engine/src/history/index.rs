@@ -80,7 +80,11 @@ pub struct AccountRun {
 /// The key of an id, reference or account in a segment: rows are sorted by it, and whoever finds a key compares the whole
 /// value in the log. Salted, so that nobody can choose ids whose keys are equal.
 pub fn key_of(salt: u64, institution: u32, value: u128) -> u32 {
-    (hash_id(institution, value, salt) >> 32) as u32
+    key_of_hash(hash_id(institution, value, salt))
+}
+
+fn key_of_hash(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 /// What is known of a segment once it has an index, so that those outside a span need not be looked into.

@@ -91,6 +91,12 @@ impl<'a> RowBytes<'a> {
         LogRow::ref_from_bytes(self.bytes).expect("a row of its exact size")
     }
 
+    /// The row of a transfer, posted or refused, that has no link: all that is to be found by then stands in the row itself.
+    pub fn plain_transfer(&self) -> Option<&'a LogRow> {
+        let row = self.row();
+        (row.tail.kind == RowKind::Transfer as u8 && row.tail.flags & LINKED == 0).then_some(row)
+    }
+
     fn open_row(&self) -> &'a OpenRow {
         OpenRow::ref_from_bytes(self.bytes).expect("a row of its exact size")
     }

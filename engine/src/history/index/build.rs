@@ -1,20 +1,21 @@
 //! Making the index of a sealed segment: read its frames once, sort in memory, write the sections behind each other.
 //!
-//! Memory is bounded by the segment: 40 bytes an entry and 8 for each frame, id, reference and link, together at most
-//! 0.6 bytes for each byte of the segment, beside one frame. The same segment always gives the same bytes.
+//! Memory is bounded by the segment: 12 bytes an entry, 64 an account, and 8 for each frame, id, reference and link, together
+//! less than a byte for each byte of the segment, beside one frame. The same segment always gives the same bytes.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use florin_core::account::{Version, hash_id};
 use florin_core::entry::RowKind;
-use florin_core::frame::{DraftHead, FrameView, Record};
+use florin_core::frame::{DraftHead, FrameView, Record, RowError};
 use florin_core::outcome::Outcome;
 use florin_wal::{LedgerId, LogReader, SealedSegment};
 use zerocopy::IntoBytes;
 
-use super::{AccountRun, BLOCK_BYTES, Facts, Header, Section, key_of, seal};
+use super::{AccountRun, BLOCK_BYTES, Facts, Header, Section, key_of, key_of_hash, seal};
 
 /// Bytes that are written at once, and synced before the next: a file that is synced as a whole would keep the log from
 /// the disk for as long.
@@ -37,22 +38,103 @@ pub enum BuildError {
 /// Told of the bytes that were read or written just now: waits as the pace demands.
 pub type Pace<'a> = &'a mut dyn FnMut(usize) -> Result<(), BuildError>;
 
-/// An entry of an account, to be sorted. 40 bytes: the account is in two parts, as a `u128` would be aligned to 16.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Entry {
-    key: u32,
-    institution: u32,
+/// The accounts that have entries in a segment, in the order in which they turn up, and the entries.
+#[derive(Default)]
+struct Runs {
+    runs: Vec<Run>,
+    /// Number of a run + 1 by the hash of its account, 0 = free: open addressing with linear probing, at most half full.
+    table: Vec<u32>,
+    /// Run and row of each entry, in log order.
+    entries: Vec<(u32, u32)>,
+}
+
+/// The entries of an account. The account is in two parts, as a `u128` would be aligned to 16.
+#[derive(Clone, Copy)]
+struct Run {
     account: [u64; 2],
-    version: u64,
-    row: u32,
+    first_version: u64,
+    institution: u32,
+    key: u32,
+    count: u32,
+    /// Where they begin, once all are known.
+    start: u32,
+}
+
+impl Runs {
+    /// Adds an entry. False if it does not follow the account's last one.
+    fn add(&mut self, salt: u64, institution: u32, account: u128, version: u64, row: u32) -> bool {
+        let number = self.number_of(salt, institution, account, version);
+        let run = &mut self.runs[number as usize];
+        let follows = version == run.first_version + u64::from(run.count);
+        run.count += 1;
+        self.entries.push((number, row));
+        follows
+    }
+
+    fn number_of(&mut self, salt: u64, institution: u32, account: u128, first_version: u64) -> u32 {
+        let hash = hash_id(institution, account, salt);
+        let account = [(account >> 64) as u64, account as u64];
+        if self.runs.len() * 2 >= self.table.len() {
+            self.grow(salt);
+        }
+        let mut at = hash as usize & (self.table.len() - 1);
+        while self.table[at] != 0 {
+            let run = &self.runs[self.table[at] as usize - 1];
+            if (run.institution, run.account) == (institution, account) {
+                return self.table[at] - 1;
+            }
+            at = (at + 1) & (self.table.len() - 1);
+        }
+        let key = key_of_hash(hash);
+        self.runs.push(Run { account, first_version, institution, key, count: 0, start: 0 });
+        self.table[at] = self.runs.len() as u32;
+        self.runs.len() as u32 - 1
+    }
+
+    fn grow(&mut self, salt: u64) {
+        self.table = vec![0; (self.table.len() * 2).max(1 << 10)];
+        for (number, run) in self.runs.iter().enumerate() {
+            let account = u128::from(run.account[0]) << 64 | u128::from(run.account[1]);
+            let mut at = hash_id(run.institution, account, salt) as usize & (self.table.len() - 1);
+            while self.table[at] != 0 {
+                at = (at + 1) & (self.table.len() - 1);
+            }
+            self.table[at] = number as u32 + 1;
+        }
+    }
+
+    /// The runs in the order of the index, and the rows of their entries, run by run: those of an account in log order, which is
+    /// that of its versions.
+    fn sorted(mut self) -> (Vec<Run>, Vec<u32>) {
+        self.table = Vec::new();
+        let mut order: Vec<u32> = (0..self.runs.len() as u32).collect();
+        let name = |run: &Run| (run.key, run.institution, run.account);
+        order.sort_unstable_by_key(|&number| name(&self.runs[number as usize]));
+        let mut start = 0;
+        for number in order {
+            let run = &mut self.runs[number as usize];
+            run.start = start;
+            start += run.count;
+        }
+        let mut rows = vec![0; self.entries.len()];
+        for (number, row) in std::mem::take(&mut self.entries) {
+            let run = &mut self.runs[number as usize];
+            rows[run.start as usize] = row;
+            run.start += 1;
+        }
+        self.runs.iter_mut().for_each(|run| run.start -= run.count);
+        self.runs.sort_unstable_by_key(|run| run.start);
+        (self.runs, rows)
+    }
 }
 
 /// What a segment holds, sorted.
 pub struct Sorted {
     segment: SealedSegment,
     facts: Facts,
-    accounts: u32,
-    entries: Vec<Entry>,
+    runs: Vec<Run>,
+    /// The row of each entry, run by run.
+    entries: Vec<u32>,
     /// First row and offset of each frame, in one word; so the rows by key: key and row.
     frames: Vec<u64>,
     ids: Vec<u64>,
@@ -68,14 +150,15 @@ impl Sorted {
         let mut sorted = Sorted {
             segment: *segment,
             facts,
-            accounts: 0,
-            entries: Vec::with_capacity(2 * rows),
+            runs: Vec::new(),
+            entries: Vec::new(),
             frames: Vec::with_capacity(segment.frames as usize),
             ids: Vec::with_capacity(rows),
             references: Vec::new(),
             links: Vec::new(),
         };
         let (mut payload, mut vouchers) = (Vec::new(), Vec::new());
+        let mut runs = Runs { entries: Vec::with_capacity(2 * rows), ..Runs::default() };
         for number in segment.first_frame..segment.first_frame + segment.frames {
             let log = |error: &dyn std::fmt::Display| BuildError::Log(error.to_string());
             let frame = reader.read_frame(number, &mut payload, &mut vouchers).map_err(|e| log(&e))?;
@@ -84,15 +167,21 @@ impl Sorted {
             let head = DraftHead { number, first_sequence, count, time: frame.head.time_ns };
             let view = FrameView::new(head, &payload, &vouchers).map_err(|e| log(&e))?;
             for index in 0..count {
-                sorted.row(&view, index).map_err(|e| log(&e))?;
+                sorted.row(&view, index, &mut runs).map_err(|e| log(&e))?;
             }
             pace(payload.len() + vouchers.len())?;
         }
-        sorted.sort();
+        (sorted.runs, sorted.entries) = runs.sorted();
+        for rows in [&mut sorted.ids, &mut sorted.references, &mut sorted.links] {
+            rows.sort_unstable();
+        }
+        if segment.count == 0 {
+            sorted.facts.smallest_date = 0;
+        }
         Ok(sorted)
     }
 
-    fn row(&mut self, frame: &FrameView<'_>, index: u32) -> Result<(), florin_core::frame::RowError> {
+    fn row(&mut self, frame: &FrameView<'_>, index: u32, runs: &mut Runs) -> Result<(), RowError> {
         let bytes = frame.row(index);
         let tail = &bytes.row().tail;
         let (sequence, institution) = (bytes.sequence, tail.institution.get());
@@ -104,15 +193,34 @@ impl Sorted {
         self.facts.last_booked_at = booked_at;
         self.facts.smallest_date = self.facts.smallest_date.min(date);
         self.facts.largest_date = self.facts.largest_date.max(date);
-        let record = frame.record(index)?;
-        let key = |value: u128| pair(key_of(self.segment.salt, institution, value), row);
-        match &record {
+        let salt = self.segment.salt;
+        let key = |value: u128| pair(key_of(salt, institution, value), row);
+        let mut entry = |account: u128, version: u64| match runs.add(salt, institution, account, version, row) {
+            true => Ok(()),
+            false => Err(RowError { row: sequence, what: "an entry that does not follow the account's last one" }),
+        };
+        // Most rows; nothing of them has to be put together first.
+        if let Some(transfer) = bytes.plain_transfer() {
+            self.ids.push(key(transfer.id.get()));
+            if tail.reference.get() != 0 {
+                self.references.push(key(tail.reference.get()));
+            }
+            if tail.outcome.get() == 0 {
+                for (account, made) in
+                    [(transfer.debit, transfer.debit_entry), (transfer.credit, transfer.credit_entry)]
+                {
+                    entry(account.get(), Version::from_bits(made.version.get()).number())?;
+                }
+            }
+            return Ok(());
+        }
+        match &frame.record(index)? {
             Record::Open(_) => {}
             Record::Control(control) => self.ids.push(key(control.id)),
             Record::Change(change) => {
                 self.ids.push(key(change.row.id.get()));
                 if change.result.outcome == Outcome::Posted {
-                    self.entry(institution, change.row.account.get(), change.entry.version, row);
+                    entry(change.row.account.get(), change.entry.version)?;
                 }
             }
             Record::Transaction(transaction) => {
@@ -127,36 +235,18 @@ impl Sorted {
                     self.links.push(key(transaction.link));
                 }
                 for posting in transaction.postings.iter().filter(|p| p.result.version > 0) {
-                    self.entry(institution, posting.account, posting.result.version, row);
+                    entry(posting.account, posting.result.version)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn entry(&mut self, institution: u32, account: u128, version: u64, row: u32) {
-        let key = key_of(self.segment.salt, institution, account);
-        let account = [(account >> 64) as u64, account as u64];
-        self.entries.push(Entry { key, institution, account, version, row });
-    }
-
-    fn sort(&mut self) {
-        self.entries.sort_unstable();
-        let same = |a: &Entry, b: &Entry| (a.institution, a.account) == (b.institution, b.account);
-        self.accounts = self.entries.chunk_by(same).count() as u32;
-        for rows in [&mut self.ids, &mut self.references, &mut self.links] {
-            rows.sort_unstable();
-        }
-        if self.segment.count == 0 {
-            self.facts.smallest_date = 0;
-        }
-    }
-
     /// What the first block says.
     pub fn header(&self) -> Header {
         let rows = [
             self.frames.len(),
-            self.accounts as usize,
+            self.runs.len(),
             self.entries.len(),
             self.ids.len(),
             self.references.len(),
@@ -173,17 +263,14 @@ impl Sorted {
         let mut file = Blocks { file, salt: self.segment.salt, number: 1, chunk: Vec::new(), pace };
         file.chunk.extend_from_slice(&header.encode(ledger, &self.segment));
         let pairs = |word: &u64| [(word >> 32) as u32, *word as u32].map(u32::to_le_bytes);
-        let same = |a: &Entry, b: &Entry| (a.institution, a.account) == (b.institution, b.account);
-        let mut start = 0;
-        let runs = self.entries.chunk_by(same).map(|run| {
-            let (key, first_version) = (run[0].key.into(), run[0].version.into());
-            let row = AccountRun { key, start: start.into(), first_version };
-            start += run.len() as u32;
-            row
+        let runs = self.runs.iter().map(|run| AccountRun {
+            key: run.key.into(),
+            start: run.start.into(),
+            first_version: run.first_version.into(),
         });
         file.section(Section::Frames, self.frames.iter().map(pairs))?;
         file.section(Section::Accounts, runs)?;
-        file.section(Section::Entries, self.entries.iter().map(|entry| entry.row.to_le_bytes()))?;
+        file.section(Section::Entries, self.entries.iter().map(|row| row.to_le_bytes()))?;
         file.section(Section::Ids, self.ids.iter().map(pairs))?;
         file.section(Section::References, self.references.iter().map(pairs))?;
         file.section(Section::Links, self.links.iter().map(pairs))?;
