@@ -14,6 +14,7 @@ use florin_core::account::AccountKey;
 use florin_core::coordinator::{self as core, Answer, Ticket};
 use florin_core::entry::PostReply;
 use florin_core::frame::FrameDraft;
+use florin_core::institution::FIRST_INSTITUTION;
 use florin_core::link::Facts;
 use florin_core::outcome::Outcome;
 use florin_core::request::{ChangeRequest, ControlRequest, ItemResult, PostRequest};
@@ -181,24 +182,25 @@ impl CoordinatorActor {
             }
             Command::LookUpAccounts { institution, ids } => {
                 let keys = ids.into_iter().map(|account| AccountKey { institution, account }).collect();
-                (read(ShardRead::Accounts(keys), AfterRead::Accounts), core::Request::Read)
+                (read(institution, ShardRead::Accounts(keys), AfterRead::Accounts), core::Request::Read)
             }
             Command::ListAccounts { institution, after, limit } => {
-                // A shard would look through all its accounts for those of an institution that has none.
-                let limit = if self.core.institutions().contains(institution) { limit as usize } else { 0 };
-                let list = ShardRead::List { institution, after, limit };
-                (read(list, AfterRead::List), core::Request::Read)
+                let list = ShardRead::List { institution, after, limit: limit as usize };
+                (read(institution, list, AfterRead::List), core::Request::Read)
             }
             Command::Statement { institution, account, span, order, from, limit } => {
                 let key = AccountKey { institution, account };
                 let query = Query { span, order, from, limit };
-                (read(ShardRead::Accounts(vec![key]), AfterRead::Statement { query }), core::Request::Read)
+                (read(institution, ShardRead::Accounts(vec![key]), AfterRead::Statement { query }), core::Request::Read)
             }
             Command::BalanceAt { institution, account, moment } => {
                 let key = AccountKey { institution, account };
-                (read(ShardRead::Accounts(vec![key]), AfterRead::BalanceAt { moment }), core::Request::Read)
+                (
+                    read(institution, ShardRead::Accounts(vec![key]), AfterRead::BalanceAt { moment }),
+                    core::Request::Read,
+                )
             }
-            Command::Stats => (read(ShardRead::Count, AfterRead::Stats), core::Request::Read),
+            Command::Stats => (read(FIRST_INSTITUTION, ShardRead::Count, AfterRead::Stats), core::Request::Read),
             Command::LookUpTransactions { .. }
             | Command::ByReference { .. }
             | Command::Linked { .. }
@@ -440,7 +442,7 @@ fn refusal_of(command: &Command, outcome: Outcome) -> Reply {
         Command::Open(request) => request.rows().len(),
         Command::Change(request) => request.count(),
         Command::Control(_) => 1,
-        _ => return Reply::Failed("the server is shutting down; ask again once it is back".into()),
+        _ => return Reply::Stopping,
     };
     let mut reply = PostReply::default();
     for _ in 0..items {

@@ -174,6 +174,10 @@ pub enum Reply {
     Stats(Box<EngineStats>),
     /// To `Statement`: the paging token is not of this account.
     ForeignToken,
+    /// To a read: no such institution is registered.
+    InstitutionUnknown,
+    /// To a read: the engine is stopping, or has stopped.
+    Stopping,
     /// History could not be read: file and offset.
     Failed(String),
 }

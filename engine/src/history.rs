@@ -1,8 +1,8 @@
 //! Reads of history: rows of the log, up to the durable position, on threads of their own.
 //!
-//! What is read here never changes, so nothing waits for it but the reader who asked. Quick questions (originals, repeats,
-//! look-ups by id) have one thread, pages and statements another, so that a long page holds up no posting. A third builds
-//! the indexes of sealed segments (`index`), which make the past as near as the present; every answer is the same with
+//! What is read here never changes, so nothing waits for it but the reader who asked. Quick questions (repeats, look-ups by id)
+//! have one thread, pages and statements another, so that a long page holds up no posting; originals of reversals, for which
+//! sequencing may wait, have a thread to themselves. A fourth builds the indexes of sealed segments (`index`), which make the past as near as the present; every answer is the same with
 //! them, without them, and with some of them.
 
 mod builder;
@@ -131,6 +131,7 @@ pub enum Job {
 /// The threads of history.
 pub struct History {
     quick: Worker,
+    originals: Worker,
     pages: Worker,
     building: Building,
 }
@@ -146,15 +147,16 @@ impl History {
     pub fn start(reader: LogReader, data: &Path, build_indexes: bool) -> std::io::Result<History> {
         let catalog = Arc::new(Catalog::new(data, reader.ledger()));
         let rows = |name| Worker::start(name, Rows::new(reader.clone(), Arc::clone(&catalog)));
-        let (quick, pages) = (rows("florin-history")?, rows("florin-pages")?);
+        let (quick, originals, pages) = (rows("florin-history")?, rows("florin-original")?, rows("florin-pages")?);
         // It walks whole segments: with tables of its own it never makes a reader wait.
         let building = start_building(reader.apart(), catalog, build_indexes)?;
-        Ok(History { quick, pages, building })
+        Ok(History { quick, originals, pages, building })
     }
 
     /// Hands a job over.
     pub fn send(&self, job: Job, on_reply: OnReply) {
         let worker = match &job {
+            Job::Originals { .. } => &self.originals,
             Job::Page { .. } | Job::BalanceAt { .. } | Job::Statement { .. } => &self.pages,
             _ => &self.quick,
         };
@@ -170,6 +172,7 @@ impl History {
     /// Answers what was asked and ends the threads. An index that is being built is dropped.
     pub fn stop(&mut self) {
         self.quick.stop();
+        self.originals.stop();
         self.pages.stop();
         self.building.stop();
     }

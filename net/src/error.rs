@@ -51,6 +51,10 @@ pub enum ErrorCode {
     ForeignToken = 102,
     /// As many watches wait as may, on the connection or on the server. Only this request failed.
     TooManyWatches = 103,
+    /// A read of an institution that is not registered.
+    InstitutionUnknown = 104,
+    /// A read of an engine that is stopping.
+    Stopping = 105,
 }
 
 /// All error codes with their published names.
@@ -76,6 +80,8 @@ pub const ERROR_CODES: &[(ErrorCode, &str)] = &[
     (ErrorCode::ReplyTooLarge, "reply_too_large"),
     (ErrorCode::ForeignToken, "foreign_token"),
     (ErrorCode::TooManyWatches, "too_many_watches"),
+    (ErrorCode::InstitutionUnknown, "institution_unknown"),
+    (ErrorCode::Stopping, "stopping"),
 ];
 
 impl ErrorCode {

@@ -16,6 +16,7 @@ use crate::shard_actor::{ShardAnswer, ShardRead, ToShard};
 
 /// A read of which answers of shards are missing.
 pub(super) struct PendingRead {
+    institution: u32,
     read: Arc<ShardRead>,
     then: AfterRead,
     answers: Vec<ShardAnswer>,
@@ -35,6 +36,11 @@ pub(super) enum AfterRead {
 impl CoordinatorActor {
     pub(super) fn start_read(&mut self, ticket: Ticket, after: u64, position: u64) {
         let (pending, _) = self.pending.get_mut(&ticket).expect("a read that was submitted");
+        if asks_as(pending).is_some_and(|institution| !self.core.institutions().contains(institution)) {
+            let (_, on_reply) = self.pending.remove(&ticket).expect("a read that was submitted");
+            self.release(after, Release::Reply(Reply::InstitutionUnknown, on_reply));
+            return;
+        }
         match pending {
             Pending::Read(pending) => {
                 (pending.after, pending.position) = (after, position);
@@ -97,7 +103,7 @@ impl CoordinatorActor {
             return;
         }
         let (pending, on_reply) = self.pending.remove(&ticket).expect("a read that was submitted");
-        let Pending::Read(PendingRead { read, then, answers, after, position }) = pending else {
+        let Pending::Read(PendingRead { read, then, answers, after, position, .. }) = pending else {
             unreachable!("only reads are answered by shards")
         };
         let release = match then {
@@ -154,8 +160,23 @@ impl CoordinatorActor {
 }
 
 /// A read that the shards answer.
-pub(super) fn read(read: ShardRead, then: AfterRead) -> Pending {
-    Pending::Read(PendingRead { read: Arc::new(read), then, answers: Vec::new(), after: 0, position: 0 })
+pub(super) fn read(institution: u32, read: ShardRead, then: AfterRead) -> Pending {
+    Pending::Read(PendingRead { institution, read: Arc::new(read), then, answers: Vec::new(), after: 0, position: 0 })
+}
+
+/// The institution whose data a read is about.
+fn asks_as(pending: &Pending) -> Option<u32> {
+    match pending {
+        Pending::Read(read) => Some(read.institution),
+        Pending::Own(
+            Command::LookUpTransactions { institution, .. }
+            | Command::Institutions { institution }
+            | Command::ByReference { institution, .. }
+            | Command::Linked { institution, .. }
+            | Command::Watch { institution, .. },
+        ) => Some(*institution),
+        _ => None,
+    }
 }
 
 fn merge_accounts(read: &ShardRead, answers: Vec<ShardAnswer>) -> Vec<Option<AccountRecord>> {

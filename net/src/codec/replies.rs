@@ -82,6 +82,15 @@ pub fn append(out: &mut Vec<u8>, asked: &Asked, reply: &Reply) {
                 let message = "the paging token is not of this account; begin the statement without one";
                 return Some(ProtocolError::new(ErrorCode::ForeignToken, message));
             }
+            Reply::InstitutionUnknown => {
+                let message =
+                    format!("institution {} is not registered; register it, or ask as another", asked.institution);
+                return Some(ProtocolError::new(ErrorCode::InstitutionUnknown, message));
+            }
+            Reply::Stopping => {
+                let message = "the server is stopping; ask again once it is back";
+                return Some(ProtocolError::new(ErrorCode::Stopping, message));
+            }
             Reply::Failed(message) => {
                 return Some(ProtocolError::new(ErrorCode::HistoryUnreadable, message.clone()));
             }

@@ -10,6 +10,7 @@ use florin_core::entry::{AccountRecord, PostingRecord, StatementEntry, Transacti
 use florin_core::limits::{
     ASSETS_MAX, ATTRIBUTES_BYTES_MAX, INSTITUTION_NAME_BYTES_MAX, INSTITUTIONS_MAX, POSTINGS_MAX, VOUCHER_BYTES_MAX,
 };
+use florin_core::link::{NamedPosting, Target};
 use florin_core::request::{ItemKind, PostForm, PostRequest, PostingResult};
 use florin_engine::Command;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
@@ -28,7 +29,7 @@ pub struct Cost {
     pub requests: u32,
     /// Transactions, openings, ids or entries.
     pub rows: usize,
-    /// Bytes of payload and of the largest possible reply.
+    /// Bytes of payload, of the largest possible reply, and of what has to be read before.
     pub bytes: usize,
     /// Pages of watches: a connection has one at a time, beside its other requests.
     pub pages: u32,
@@ -89,6 +90,15 @@ fn entries_max(request: &PostRequest) -> usize {
     (0..request.count()).map(entries).sum()
 }
 
+/// Most bytes that the originals of a request's reversals take while it waits for its turn.
+fn originals_max(request: &PostRequest) -> usize {
+    if !request.has_reversals() {
+        return 0;
+    }
+    let reversals = (0..request.count()).filter(|&i| request.item(i).kind == Some(ItemKind::Reverse)).count();
+    reversals * (size_of::<Target>() + POSTINGS_MAX * size_of::<NamedPosting>())
+}
+
 impl Cost {
     /// A request that the connection answers itself, in a few bytes: bounded by the connection's cap on requests, so
     /// that hello and ping do not wait for the work of others. A watch takes no more while it waits.
@@ -105,7 +115,7 @@ impl Cost {
                 let entries = if *want_postings { entries_max(request) } else { 0 };
                 let runs = request.count() * size_of::<RunRow>();
                 let postings = twice(entries, size_of::<PostingResult>(), size_of::<PostingResultRow>());
-                (request.count(), runs + postings)
+                (request.count(), runs + postings + originals_max(request))
             }
             Command::Open(request) => (request.rows().len(), request.rows().len() * size_of::<RunRow>()),
             Command::Change(request) => (request.count(), request.count() * size_of::<RunRow>()),
