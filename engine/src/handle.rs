@@ -176,6 +176,8 @@ pub enum Reply {
     ForeignToken,
     /// To a read: no such institution is registered.
     InstitutionUnknown,
+    /// To `ByReference`, `Linked` and `Watch`: there is no row `after` yet; this is the last one.
+    PositionUnknown(u64),
     /// To a read: the engine is stopping, or has stopped.
     Stopping,
     /// History could not be read: file and offset.

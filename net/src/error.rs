@@ -55,6 +55,8 @@ pub enum ErrorCode {
     InstitutionUnknown = 104,
     /// A read of an engine that is stopping.
     Stopping = 105,
+    /// A page is to begin after a row that there is not.
+    PositionUnknown = 106,
 }
 
 /// All error codes with their published names.
@@ -82,6 +84,7 @@ pub const ERROR_CODES: &[(ErrorCode, &str)] = &[
     (ErrorCode::TooManyWatches, "too_many_watches"),
     (ErrorCode::InstitutionUnknown, "institution_unknown"),
     (ErrorCode::Stopping, "stopping"),
+    (ErrorCode::PositionUnknown, "position_unknown"),
 ];
 
 impl ErrorCode {

@@ -158,9 +158,11 @@ fn every_reply_comes_back_as_the_value_it_was() {
                 Reply::Institutions(value) => {
                     assert_eq!(codec::institutions::decode(count, payload).unwrap(), value);
                 }
-                Reply::ForeignToken | Reply::InstitutionUnknown | Reply::Stopping | Reply::Failed(_) => {
-                    unreachable!("not a sample")
-                }
+                Reply::ForeignToken
+                | Reply::InstitutionUnknown
+                | Reply::PositionUnknown(_)
+                | Reply::Stopping
+                | Reply::Failed(_) => unreachable!("not a sample"),
             }
             values += 1;
         }

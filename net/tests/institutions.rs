@@ -153,6 +153,11 @@ fn no_posting_and_no_change_reaches_another_institution() {
         refused(none.linked(11, 0, 10).await.unwrap_err());
         refused(none.institutions().await.unwrap_err());
         refused(none.watch(0).with_wait(Duration::ZERO).poll_page().await.unwrap_err());
+        // Nor does anybody go on behind the last row, where another ledger may have been.
+        let beyond = |error: ClientError| assert_eq!(error.server_code(), Some(ErrorCode::PositionUnknown));
+        beyond(first.watch(1_000_000).poll_page().await.unwrap_err());
+        beyond(first.by_reference(5, u64::MAX, 10).await.unwrap_err());
+        beyond(first.linked(11, 1_000_000, 10).await.unwrap_err());
         assert_eq!(balances(first, ALICE).await, (500, 100, 0));
         ledger
     });

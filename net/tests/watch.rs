@@ -138,6 +138,7 @@ fn waiting_watches_hold_nothing_that_the_postings_of_others_need() {
             in_flight_bytes_max: 1,
             connection_bytes_max: 1,
             watch_bytes_max: 1,
+            watch_replies_bytes_max: 1,
             ..options()
         };
         let (server, kept) = keeping(options).await;
@@ -174,6 +175,31 @@ fn waiting_watches_hold_nothing_that_the_postings_of_others_need() {
             }
             numbers.sort_unstable();
             assert_eq!(numbers, (1..=16).collect::<Vec<_>>());
+        }
+    });
+}
+
+#[test]
+fn watchers_that_do_not_read_hold_no_posting_up() {
+    local(async {
+        // Room for one posting at a time. A page is more than the sockets take between them.
+        let options = ServerOptions { in_flight_bytes_max: 2_000, ..options() };
+        let (server, kept) = keeping(options).await;
+        let all = Random(5).transaction_page(1_000, 40, 4_096);
+        let mut slow = Vec::new();
+        for _ in 0..8 {
+            let mut raw = Raw::greeted(&server).await;
+            raw.send(&watch(1, 5, 1_000)).await;
+            for _ in ["there is something", "the page"] {
+                until_kept(&kept, 1).await;
+                let (.., tell) = kept.borrow_mut().pop().unwrap();
+                tell(Reply::TransactionPage(all.clone()));
+            }
+            slow.push(raw);
+        }
+        let mut raw = Raw::greeted(&server).await;
+        for number in 1..=100 {
+            post(&mut raw, number).await;
         }
     });
 }

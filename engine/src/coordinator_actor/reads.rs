@@ -55,6 +55,15 @@ impl CoordinatorActor {
     pub(super) fn answer_own(&mut self, ticket: Ticket, after: u64, position: u64) {
         let (pending, on_reply) = self.pending.remove(&ticket).expect("a read that was submitted");
         let Pending::Own(command) = pending else { unreachable!("only reads come here") };
+        // A position of another ledger, or from before this one was restored: going on from it would pass rows over.
+        if let Command::ByReference { after: seen, .. }
+        | Command::Linked { after: seen, .. }
+        | Command::Watch { after: seen, .. } = command
+            && seen > position
+        {
+            self.release(after, Release::Reply(Reply::PositionUnknown(position), on_reply));
+            return;
+        }
         match command {
             Command::LookUpTransactions { institution, ids } => {
                 let place = |id: &u128| self.core.find_id(institution, *id).filter(|&s| s <= position);

@@ -87,6 +87,12 @@ pub fn append(out: &mut Vec<u8>, asked: &Asked, reply: &Reply) {
                     format!("institution {} is not registered; register it, or ask as another", asked.institution);
                 return Some(ProtocolError::new(ErrorCode::InstitutionUnknown, message));
             }
+            Reply::PositionUnknown(last) => {
+                let message = format!(
+                    "the position is beyond the last row, {last}: it is of another ledger, or from before this one was restored"
+                );
+                return Some(ProtocolError::new(ErrorCode::PositionUnknown, message));
+            }
             Reply::Stopping => {
                 let message = "the server is stopping; ask again once it is back";
                 return Some(ProtocolError::new(ErrorCode::Stopping, message));

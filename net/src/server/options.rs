@@ -11,10 +11,13 @@ use florin_core::limits::REQUEST_ITEMS_MAX;
 pub struct ServerOptions {
     /// Address to listen on, for callers that keep it with the options; [`super::serve`] listens where it is told to.
     pub listen: SocketAddr,
-    /// Most transactions, openings, ids and entries under way, over all connections.
+    /// Most transactions, openings and changes under way, over all connections.
     pub in_flight_rows_max: usize,
-    /// Most bytes of requests and of their largest possible replies under way, over all connections.
+    /// Most bytes of what changes the ledger under way, requests and their largest possible replies, over all connections.
     pub in_flight_bytes_max: usize,
+    /// Most bytes of reads under way, requests and their largest possible replies, over all connections: apart from the bytes
+    /// of what changes the ledger, so that no posting waits for a peer that does not read.
+    pub reading_bytes_max: usize,
     /// Most bytes of requests larger than a read chunk that are being received, over all connections.
     pub receiving_bytes_max: usize,
     /// Most requests of one connection under way.
@@ -25,9 +28,11 @@ pub struct ServerOptions {
     pub watches_max: usize,
     /// Most watches of one connection that wait or are being served; further ones get an error reply.
     pub connection_watches_max: u32,
-    /// Most bytes of pages that are being read for watches, over all connections: apart from the bytes under way, so
-    /// that no posting waits for a watch.
+    /// Most bytes of pages that are being read for watches, over all connections: apart from all others, so that nobody waits for
+    /// a watch but watches.
     pub watch_bytes_max: usize,
+    /// Most bytes of pages of watches that are read and not written to the socket yet, over all connections.
+    pub watch_replies_bytes_max: usize,
     /// How long the engine is asked to wait for a watch at a time: so soon it forgets one whose connection is gone.
     pub watch_slice: Duration,
     /// Most connections; further ones get an error reply.
@@ -45,15 +50,17 @@ pub struct ServerOptions {
 impl Default for ServerOptions {
     fn default() -> ServerOptions {
         ServerOptions {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7_110)),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7_440)),
             in_flight_rows_max: 16 * REQUEST_ITEMS_MAX,
-            in_flight_bytes_max: 256 << 20,
+            in_flight_bytes_max: 192 << 20,
+            reading_bytes_max: 128 << 20,
             receiving_bytes_max: 16 << 20,
             connection_requests_max: 1_024,
             connection_bytes_max: 8 << 20,
             watches_max: 10_000,
             connection_watches_max: 16,
             watch_bytes_max: 64 << 20,
+            watch_replies_bytes_max: 128 << 20,
             watch_slice: Duration::from_secs(5),
             connections_max: 10_000,
             handshake_timeout: Duration::from_secs(5),

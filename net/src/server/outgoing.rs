@@ -119,7 +119,7 @@ impl Outgoing {
         }
         let now = state.in_flight;
         let few = now.requests + cost.requests <= self.requests_max;
-        let small = now.bytes == 0 || now.bytes + cost.bytes <= self.bytes_max;
+        let small = now.all_bytes() == 0 || now.all_bytes() + cost.all_bytes() <= self.bytes_max;
         let room = if cost.pages == 0 { few && small } else { now.pages == 0 };
         if !room {
             return Begin::Full;
@@ -151,9 +151,9 @@ impl Outgoing {
         begun == Begin::Taken
     }
 
-    /// Adds bytes to what was reserved: a page is there, and its size is known.
-    pub fn grow(&self, bytes: usize) {
-        self.state().in_flight.bytes += bytes;
+    /// Adds to what was reserved: a page is there, and its size is known.
+    pub fn grow(&self, more: Cost) {
+        self.state().in_flight += more;
     }
 
     /// Takes the server's permits for what was reserved; false, and nothing is reserved, if the connection ends before.
@@ -341,7 +341,7 @@ impl InEngine {
         self.outgoing.push(self.cost, |out| replies::append(out, &self.asked, reply));
     }
 
-    /// Queues a reply that is encoded already. The permits of its bytes, `more`, have been taken too.
+    /// Queues a reply that is encoded already. The permits of `more` have been taken too.
     pub fn answer_encoded(mut self, more: Cost, bytes: &[u8]) {
         self.answered = true;
         self.cost += more;

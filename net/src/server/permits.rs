@@ -1,7 +1,8 @@
 //! What may be under way: budgets over all connections, taken before a request enters the engine.
 //!
 //! Every queue behind the server is bounded by these and by nothing else. They are given back when the reply has been
-//! written to the socket, so a peer that does not read holds its own share and no more.
+//! written to the socket. Peers that do not read their replies can keep a whole budget for as long as the server bears with them: so
+//! what changes the ledger, what only reads, and pages of watches have a budget each, and readers keep no posting waiting.
 
 use std::sync::Arc;
 
@@ -27,10 +28,14 @@ use crate::limits::{
 pub struct Cost {
     /// How many requests.
     pub requests: u32,
-    /// Transactions, openings, ids or entries.
+    /// Transactions, openings or changes.
     pub rows: usize,
-    /// Bytes of payload, of the largest possible reply, and of what has to be read before.
+    /// Bytes of what changes the ledger: payload, the largest possible reply, and what has to be read before.
     pub bytes: usize,
+    /// Bytes of a read: payload and the largest possible reply.
+    pub read_bytes: usize,
+    /// Bytes of a page of a watch that is read and not written yet.
+    pub page_bytes: usize,
     /// Pages of watches: a connection has one at a time, beside its other requests.
     pub pages: u32,
 }
@@ -40,6 +45,8 @@ impl std::ops::AddAssign for Cost {
         self.requests += other.requests;
         self.rows += other.rows;
         self.bytes += other.bytes;
+        self.read_bytes += other.read_bytes;
+        self.page_bytes += other.page_bytes;
         self.pages += other.pages;
     }
 }
@@ -49,6 +56,8 @@ impl std::ops::SubAssign for Cost {
         self.requests -= other.requests;
         self.rows -= other.rows;
         self.bytes -= other.bytes;
+        self.read_bytes -= other.read_bytes;
+        self.page_bytes -= other.page_bytes;
         self.pages -= other.pages;
     }
 }
@@ -102,9 +111,9 @@ fn originals_max(request: &PostRequest) -> usize {
 impl Cost {
     /// A request that the connection answers itself, in a few bytes: bounded by the connection's cap on requests, so
     /// that hello and ping do not wait for the work of others. A watch takes no more while it waits.
-    pub const INLINE: Cost = Cost { requests: 1, rows: 0, bytes: 0, pages: 0 };
+    pub const INLINE: Cost = Cost { requests: 1, rows: 0, bytes: 0, read_bytes: 0, page_bytes: 0, pages: 0 };
     /// The page of a watch whose request was counted before.
-    pub const PAGE: Cost = Cost { requests: 0, rows: 0, bytes: 0, pages: 1 };
+    pub const PAGE: Cost = Cost { requests: 0, pages: 1, ..Cost::INLINE };
 
     /// The cost of a command whose payload has `payload` bytes.
     pub fn of(command: &Command, payload: usize) -> Cost {
@@ -142,7 +151,18 @@ impl Cost {
             Command::Assets => (1, COPIES * ASSETS_MAX * size_of::<AssetRow>()),
             Command::Stats => (1, COPIES * STATS_BYTES),
         };
-        Cost { requests: 1, rows, bytes: OVERHEAD_BYTES + HEADER_BYTES + pinned + reply, pages: 0 }
+        let bytes = OVERHEAD_BYTES + HEADER_BYTES + pinned + reply;
+        match command {
+            Command::Post { .. } | Command::Open(_) | Command::Change(_) | Command::Control(_) => {
+                Cost { rows, bytes, ..Cost::INLINE }
+            }
+            _ => Cost { read_bytes: bytes, ..Cost::INLINE },
+        }
+    }
+
+    /// Bytes of whatever budget.
+    pub fn all_bytes(&self) -> usize {
+        self.bytes + self.read_bytes + self.page_bytes
     }
 }
 
@@ -157,11 +177,15 @@ pub struct Budget {
     rows_max: usize,
     bytes: Semaphore,
     bytes_max: usize,
+    reading: Semaphore,
+    reading_max: usize,
     receiving: Semaphore,
     receiving_max: usize,
     watches: Arc<Semaphore>,
     pages: Semaphore,
     pages_max: usize,
+    page_replies: Semaphore,
+    page_replies_max: usize,
 }
 
 /// Budgets are counted in a `u32` when they are taken.
@@ -173,46 +197,54 @@ impl Budget {
         let clamp = |max: usize| max.clamp(1, BUDGET_MAX.min(Semaphore::MAX_PERMITS));
         let rows_max = clamp(options.in_flight_rows_max);
         let bytes_max = clamp(options.in_flight_bytes_max);
+        let reading_max = clamp(options.reading_bytes_max);
         let receiving_max = clamp(options.receiving_bytes_max);
         let pages_max = clamp(options.watch_bytes_max);
+        let page_replies_max = clamp(options.watch_replies_bytes_max);
         Budget {
             rows: Semaphore::new(rows_max),
             rows_max,
             bytes: Semaphore::new(bytes_max),
             bytes_max,
+            reading: Semaphore::new(reading_max),
+            reading_max,
             receiving: Semaphore::new(receiving_max),
             receiving_max,
             watches: Arc::new(Semaphore::new(clamp(options.watches_max))),
             pages: Semaphore::new(pages_max),
             pages_max,
+            page_replies: Semaphore::new(page_replies_max),
+            page_replies_max,
         }
     }
 
     /// A cost above a whole budget takes all of it, so that it is possible at all.
     pub fn clamp(&self, cost: Cost) -> Cost {
-        Cost { rows: cost.rows.min(self.rows_max), bytes: cost.bytes.min(self.bytes_max), ..cost }
+        let (rows, bytes) = (cost.rows.min(self.rows_max), cost.bytes.min(self.bytes_max));
+        Cost { rows, bytes, read_bytes: cost.read_bytes.min(self.reading_max), ..cost }
     }
 
     /// Takes a cost that [`Budget::clamp`] has seen, first come, first served. Rows first, then bytes: always this
-    /// order.
+    /// order. Bytes of pages are taken with [`Budget::page_reply`].
     pub async fn take(&self, cost: Cost) {
-        let (rows, bytes) = (cost.rows as u32, cost.bytes as u32);
-        let rows = match self.rows.try_acquire_many(rows) {
-            Ok(permit) => permit,
-            Err(_) => self.rows.acquire_many(rows).await.expect("budgets are never closed"),
-        };
-        let bytes = match self.bytes.try_acquire_many(bytes) {
-            Ok(permit) => permit,
-            Err(_) => self.bytes.acquire_many(bytes).await.expect("budgets are never closed"),
-        };
-        rows.forget();
-        bytes.forget();
+        let rows = take(&self.rows, cost.rows).await;
+        let bytes = take(&self.bytes, cost.bytes).await;
+        let read_bytes = take(&self.reading, cost.read_bytes).await;
+        [rows, bytes, read_bytes].into_iter().flatten().for_each(SemaphorePermit::forget);
     }
 
-    /// Gives back what [`Budget::take`] took.
+    /// Gives back what [`Budget::take`] took, and bytes of pages.
     pub fn give_back(&self, cost: Cost) {
-        self.rows.add_permits(cost.rows);
-        self.bytes.add_permits(cost.bytes);
+        for (budget, count) in [
+            (&self.rows, cost.rows),
+            (&self.bytes, cost.bytes),
+            (&self.reading, cost.read_bytes),
+            (&self.page_replies, cost.page_bytes),
+        ] {
+            if count > 0 {
+                budget.add_permits(count);
+            }
+        }
     }
 
     /// Room to receive a frame larger than a read chunk. Dropping it gives it back.
@@ -227,9 +259,27 @@ impl Budget {
         self.watches.clone().try_acquire_owned().ok()
     }
 
+    /// Room for the largest page of a watch as it is written to the socket. Dropping it gives it back; forgotten, it comes
+    /// back with the page's cost.
+    pub async fn page_reply(&self) -> SemaphorePermit<'_> {
+        let bytes = REPLY_BYTES_MAX.min(self.page_replies_max) as u32;
+        self.page_replies.acquire_many(bytes).await.expect("budgets are never closed")
+    }
+
     /// Room to read a page for a watch. Dropping it gives it back.
     pub async fn page(&self, bytes: usize) -> SemaphorePermit<'_> {
         let bytes = bytes.min(self.pages_max) as u32;
         self.pages.acquire_many(bytes).await.expect("budgets are never closed")
     }
+}
+
+async fn take(budget: &Semaphore, count: usize) -> Option<SemaphorePermit<'_>> {
+    if count == 0 {
+        return None;
+    }
+    let count = count as u32;
+    Some(match budget.try_acquire_many(count) {
+        Ok(permit) => permit,
+        Err(_) => budget.acquire_many(count).await.expect("budgets are never closed"),
+    })
 }

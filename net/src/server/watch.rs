@@ -93,9 +93,13 @@ pub async fn serve<S: Submit>(
     if !outgoing.reserve(Cost::PAGE).await {
         return in_engine.answer(&nothing(seen));
     }
-    let mut room = tokio::select! {
+    let rooms = async {
+        let of_frame = context.budget.page_reply().await;
+        (of_frame, context.budget.page(Cost::of(&ask(watch), 0).read_bytes).await)
+    };
+    let (mut of_frame, room) = tokio::select! {
         biased;
-        room = context.budget.page(Cost::of(&ask(watch), 0).bytes) => room,
+        rooms = rooms => rooms,
         () = outgoing.halted() => {
             outgoing.cancel(Cost::PAGE);
             return in_engine.answer(&nothing(seen));
@@ -107,16 +111,13 @@ pub async fn serve<S: Submit>(
     let mut frame = Vec::new();
     replies::append(&mut frame, in_engine.asked(), &reply);
     drop(reply);
-    // From here on only the frame is there: the room that the page was read in is for others.
-    let of_frame = room.split(frame.len().min(room.num_permits()));
+    // From here on only the frame is there, until it is written: the rest of the room is for others.
     drop(room);
-    let cost = context.budget.clamp(Cost { bytes: frame.len(), ..Cost::PAGE });
-    outgoing.grow(cost.bytes);
-    match outgoing.fund(cost).await {
-        true => in_engine.answer_encoded(cost, &frame),
-        false => in_engine.answer(&nothing(seen)),
-    }
+    let page_bytes = frame.len().min(of_frame.num_permits());
+    of_frame.split(page_bytes).expect("no more than there is").forget();
     drop(of_frame);
+    outgoing.grow(Cost { page_bytes, ..Cost::default() });
+    in_engine.answer_encoded(Cost { page_bytes, ..Cost::PAGE }, &frame);
 }
 
 /// Waits until there is a transaction. The engine is asked again and again, so that it forgets soon what nobody wants.
