@@ -1,5 +1,6 @@
 //! The command line: which commands there are. Each command has its arguments in its own file.
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use florin_core::institution::FIRST_INSTITUTION;
 
@@ -66,6 +67,17 @@ impl Command {
         !matches!(self, Quickstart(_) | Init(_) | Serve(_) | Verify(_) | Log(_) | Bench(_) | Stats(_) | ProbeDisk(_))
     }
 
+    /// Whether all that it does is to list what there is, so that it ends when nobody reads on.
+    pub fn is_listing(&self) -> bool {
+        use Command::*;
+        match self {
+            Show(_) | Find(_) | Balance(_) | Statement(_) | Watch(_) | Log(_) | Stats(_) | ProbeDisk(_) => true,
+            Account(arguments) => arguments.is_listing(),
+            Institution(arguments) => arguments.is_listing(),
+            _ => false,
+        }
+    }
+
     /// Runs the command; gives its exit code.
     pub fn run(&self, institution: u32, output: Output) -> CliResult {
         if institution != FIRST_INSTITUTION && !self.asks_an_institution() {
@@ -100,6 +112,20 @@ impl Command {
             Command::ProbeDisk(arguments) => probe_disk::run(arguments, output),
         }
     }
+}
+
+/// An error of the command line as the other commands' errors are: one sentence and what to do next.
+pub fn error_of(error: &clap::Error) -> CliError {
+    let what = match error.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "no command is given".to_string(),
+        _ => {
+            let text = error.render().to_string();
+            let sentence = text.split("\n\n").next().unwrap_or_default();
+            let words = sentence.strip_prefix("error: ").unwrap_or(sentence).split_whitespace();
+            words.collect::<Vec<_>>().join(" ")
+        }
+    };
+    CliError::cannot(what, "see `florin --help`, or `florin COMMAND --help` for the arguments of one command")
 }
 
 #[cfg(test)]

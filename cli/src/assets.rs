@@ -1,6 +1,8 @@
 //! Assets on the command line: `CZK:2`, `CZK` or a number; their numbers; registering them through the client.
 //!
-//! A currency of ISO 4217 gets its ISO number, anything else the next free number from 1,000 on.
+//! A currency of ISO 4217 gets its ISO number, anything else the lowest free number from 1,000 on.
+
+use std::collections::HashSet;
 
 use florin_core::asset::Asset;
 use florin_core::institution::FIRST_INSTITUTION;
@@ -91,13 +93,11 @@ impl std::str::FromStr for AssetSpec {
     }
 }
 
-/// The number for a new asset beside those that are registered.
-pub fn number_for(code: &str, registered: &[Asset]) -> u32 {
+/// The number for a new asset beside those that are registered, if one is free.
+pub fn number_for(code: &str, registered: &[Asset]) -> Option<u32> {
+    let taken: HashSet<u32> = registered.iter().map(|a| a.number).collect();
     let iso = ISO_4217.iter().find(|(c, _)| *c == code).map(|&(_, number)| number);
-    match iso.filter(|n| registered.iter().all(|a| a.number != *n)) {
-        Some(number) => number,
-        None => registered.iter().map(|a| a.number + 1).max().unwrap_or(0).max(FIRST_FREE_NUMBER),
-    }
+    iso.into_iter().chain(FIRST_FREE_NUMBER..=u32::MAX).find(|number| !taken.contains(number))
 }
 
 /// An asset of a ledger, or one that it can have.
@@ -112,7 +112,10 @@ pub struct Resolved {
 pub async fn resolve(client: &Client, spec: &AssetSpec) -> CliResult<Resolved> {
     let registered = client.assets().await.map_err(client_error)?;
     let Some(known) = registered.iter().find(|a| a.code == spec.code) else {
-        let asset = Asset { number: number_for(&spec.code, &registered), code: spec.code.clone(), scale: spec.scale };
+        let number = number_for(&spec.code, &registered).ok_or_else(|| {
+            CliError::disagree("every number of an asset is taken", "use an asset that the ledger has")
+        })?;
+        let asset = Asset { number, code: spec.code.clone(), scale: spec.scale };
         return Ok(Resolved { asset, registered: false });
     };
     if known.scale != spec.scale {
@@ -195,11 +198,13 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_the_iso_ones_or_the_next_free_from_1000() {
-        assert_eq!(number_for("EUR", &[]), 978);
-        assert_eq!(number_for("POINTS", &[asset(978, "EUR", 2)]), 1_000);
-        assert_eq!(number_for("POINTS", &[asset(1_000, "MILES", 0)]), 1_001);
-        assert_eq!(number_for("EUR", &[asset(978, "OTHER", 2)]), 1_000);
+    fn numbers_are_the_iso_ones_or_the_lowest_free_from_1000() {
+        assert_eq!(number_for("EUR", &[]), Some(978));
+        assert_eq!(number_for("POINTS", &[asset(978, "EUR", 2)]), Some(1_000));
+        assert_eq!(number_for("POINTS", &[asset(1_000, "MILES", 0)]), Some(1_001));
+        assert_eq!(number_for("EUR", &[asset(978, "OTHER", 2)]), Some(1_000));
+        let apart = [asset(u32::MAX, "LAST", 0), asset(1_001, "MILES", 0)];
+        assert_eq!(number_for("POINTS", &apart), Some(1_000));
     }
 
     #[test]

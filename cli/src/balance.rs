@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::account::unknown;
 use crate::client::{Target, client_error, with_session};
-use crate::dates::format_instant;
+use crate::dates::{format_instant, instant_json, instant_ns_json};
 use crate::error::{CliResult, EXIT_FINE};
 use crate::ids::{parse_account, show_id};
 use crate::money::Assets;
@@ -54,7 +54,8 @@ async fn balance(arguments: &BalanceArguments, client: &Client, output: Output) 
         "balance_minor": at.posted.to_string(),
         "version": at.version.to_string(),
         "sequence": at.sequence.to_string(),
-        "booked_at": (at.booked_at != 0).then(|| format_instant(at.booked_at)),
+        "booked_at": instant_json(at.booked_at),
+        "booked_at_ns": instant_ns_json(at.booked_at),
         "position": at.position.to_string(),
     }));
     output.text(format!("{} {}", arguments.account, assets.money(at.asset, at.posted)));

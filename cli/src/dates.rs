@@ -34,6 +34,16 @@ pub fn format_instant(ns: u64) -> String {
     format!("{}.{fraction:09}Z", format_seconds(seconds).replace(' ', "T"))
 }
 
+/// The time in JSON, as [`format_instant`] writes it; none for what was not recorded.
+pub fn instant_json(ns: u64) -> Option<String> {
+    (ns != 0).then(|| format_instant(ns))
+}
+
+/// Beside [`instant_json`], for programs that calculate.
+pub fn instant_ns_json(ns: u64) -> Option<String> {
+    (ns != 0).then(|| ns.to_string())
+}
+
 /// `YYYY-MM-DD HH:MM:SS` of nanoseconds, for tables.
 pub fn format_second(ns: u64) -> String {
     format_seconds(ns / 1_000_000_000)

@@ -5,6 +5,11 @@
 
 use std::fmt;
 
+use florin_core::outcome::Outcome;
+use serde_json::{Value, json};
+
+use crate::output::printable;
+
 /// Fine.
 pub const EXIT_FINE: u8 = 0;
 /// The books or the input disagree.
@@ -21,6 +26,8 @@ pub struct CliError {
     pub next: String,
     /// Exit code.
     pub exit: u8,
+    /// The outcome with which the server would refuse it.
+    pub outcome: Option<Outcome>,
 }
 
 /// What every command returns: the exit code, or an error.
@@ -29,18 +36,34 @@ pub type CliResult<T = u8> = Result<T, CliError>;
 impl CliError {
     /// The command could not run.
     pub fn cannot(what: impl fmt::Display, next: impl fmt::Display) -> CliError {
-        CliError { what: what.to_string(), next: next.to_string(), exit: EXIT_CANNOT }
+        CliError { what: what.to_string(), next: next.to_string(), exit: EXIT_CANNOT, outcome: None }
     }
 
     /// The books or the input disagree.
     pub fn disagree(what: impl fmt::Display, next: impl fmt::Display) -> CliError {
-        CliError { what: what.to_string(), next: next.to_string(), exit: EXIT_DISAGREE }
+        CliError { what: what.to_string(), next: next.to_string(), exit: EXIT_DISAGREE, outcome: None }
+    }
+
+    /// What the server would refuse with `outcome`; nothing was sent.
+    pub fn refused(outcome: Outcome, what: impl fmt::Display) -> CliError {
+        let info = outcome.info();
+        let what = format!("{}: {what}; nothing was sent", info.name);
+        CliError { outcome: Some(outcome), ..CliError::disagree(what, info.help) }
+    }
+
+    /// As a JSON object.
+    pub fn json(&self) -> Value {
+        let mut object = json!({ "error": self.what, "next": self.next, "exit": self.exit });
+        if let Some(outcome) = self.outcome {
+            object["outcome"] = outcome.name().into();
+        }
+        object
     }
 }
 
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\n  next: {}", self.what, self.next)
+        write!(f, "{}\n  next: {}", printable(&self.what), printable(&self.next))
     }
 }
 

@@ -2,9 +2,10 @@
 
 use clap::Args;
 use florin_net::Client;
+use serde_json::json;
 
 use crate::client::{Target, client_error, with_session};
-use crate::error::{CliResult, EXIT_DISAGREE, EXIT_FINE};
+use crate::error::{CliError, CliResult, EXIT_FINE};
 use crate::ids::parse_id;
 use crate::money::Assets;
 use crate::output::{Output, Table};
@@ -53,12 +54,15 @@ async fn find(arguments: &FindArguments, client: &Client, output: Output) -> Cli
         }
     }
     if shown == 0 {
-        output.text(format!("no transaction has the reference {}", arguments.reference));
-        return Ok(EXIT_DISAGREE);
+        return Err(CliError::disagree(
+            format!("no transaction has the reference {}", arguments.reference),
+            "check it; references are decimal or 0x… hex numbers, and those of another institution are not found",
+        ));
     }
     table.write(&output);
     if more {
         output.text(format!("more: --after {after}"));
+        output.object(&json!({ "next_after": after.to_string(), "more": true }));
     }
     Ok(EXIT_FINE)
 }

@@ -1,13 +1,14 @@
 //! `florin institution` and `florin day`: the tenants of a ledger, and the day that each has open.
 
 use clap::{Args, Subcommand};
+use florin_core::limits::INSTITUTION_NAME_BYTES_MAX;
 use florin_core::outcome::Outcome;
 use florin_core::request::ItemResult;
 use florin_net::Client;
 use serde_json::json;
 
-use crate::client::{Target, client_error, with_session};
-use crate::dates::{format_day, parse_day};
+use crate::client::{Target, UnderWay, client_error, with_session};
+use crate::dates::{format_day, instant_json, instant_ns_json, parse_day};
 use crate::error::{CliError, CliResult, EXIT_FINE};
 use crate::ids::{control_of_institution, parse_id, random_id, show_id};
 use crate::import::report::field_name;
@@ -73,6 +74,13 @@ struct SetArguments {
     id: Option<String>,
 }
 
+impl InstitutionArguments {
+    /// Whether it shows institutions and does nothing else.
+    pub fn is_listing(&self) -> bool {
+        matches!(self.command, InstitutionCommand::List(_))
+    }
+}
+
 /// Runs `florin institution`.
 pub fn run(arguments: &InstitutionArguments, output: Output) -> CliResult {
     match &arguments.command {
@@ -88,6 +96,13 @@ pub fn run_day(arguments: &DayArguments, output: Output) -> CliResult {
 }
 
 async fn add(arguments: &AddArguments, client: &Client, output: Output) -> CliResult {
+    let bytes = arguments.name.len();
+    if !(1..=INSTITUTION_NAME_BYTES_MAX).contains(&bytes) || arguments.name.contains(char::is_control) {
+        return Err(CliError {
+            next: format!("a name has 1 to {INSTITUTION_NAME_BYTES_MAX} bytes and no control characters"),
+            ..CliError::refused(Outcome::ControlMalformed, format!("this name has {bytes} bytes"))
+        });
+    }
     let id = control_of_institution(arguments.number, &arguments.name);
     let result = client.register_institution(id, arguments.number, &arguments.name).await.map_err(client_error)?;
     if result.outcome == Outcome::NotPermitted {
@@ -101,12 +116,13 @@ async fn add(arguments: &AddArguments, client: &Client, output: Output) -> CliRe
         "institution {} '{}' {}",
         arguments.number,
         arguments.name,
-        if result.repeat { "was there already" } else { "added" }
+        if result.repeat { "was recorded before: it is there" } else { "added" }
     ));
     output.text(format!("  next: florin --institution {} account open …", arguments.number));
     output.object(&json!({
         "institution": arguments.number, "name": arguments.name, "outcome": "posted", "repeat": result.repeat,
-        "sequence": result.sequence.to_string(), "booked_at": result.booked_at.to_string(),
+        "sequence": result.sequence.to_string(), "booked_at": instant_json(result.booked_at),
+        "booked_at_ns": instant_ns_json(result.booked_at),
     }));
     Ok(EXIT_FINE)
 }
@@ -134,20 +150,18 @@ async fn set_day(arguments: &SetArguments, client: &Client, output: Output) -> C
         )
     })?;
     let id = arguments.id.as_deref().map_or_else(random_id, parse_id)?;
-    let result = client.set_open_day(id, day).await.map_err(|error| {
-        let error = client_error(error);
-        CliError { next: format!("{} (this one was --id {})", error.next, show_id(id)), ..error }
-    })?;
+    let result = UnderWay::new(id)?.answer(client.set_open_day(id, day)).await?;
     check(&result, &format!("the open day {}", arguments.date))?;
     output.text(format!(
         "open day {} from sequence {} on{}",
         arguments.date,
         result.sequence,
-        if result.repeat { ", a repeat: this is the original result" } else { "" }
+        if result.repeat { ", recorded before: this is its original result" } else { "" }
     ));
     output.object(&json!({
         "open_day": arguments.date, "id": show_id(id), "outcome": "posted", "repeat": result.repeat,
-        "sequence": result.sequence.to_string(), "booked_at": result.booked_at.to_string(),
+        "sequence": result.sequence.to_string(), "booked_at": instant_json(result.booked_at),
+        "booked_at_ns": instant_ns_json(result.booked_at),
     }));
     Ok(EXIT_FINE)
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use florin_engine::{EngineOptions, Placement, StartError, StartReport};
-use florin_net::{Server, ServerOptions};
+use florin_net::{ServeError, Server, ServerOptions};
 use florin_wal::{IoMode, LockError, RecoverError};
 use tokio::sync::oneshot;
 
@@ -50,6 +50,10 @@ pub struct Running {
 impl Running {
     /// Recovers the ledger and listens. Must run inside an actix System.
     pub async fn start(settings: &ServeSettings) -> CliResult<Running> {
+        // Before anything is recovered; the network checks it again.
+        if !settings.listen.ip().to_canonical().is_loopback() {
+            return Err(listen_error(settings.listen, &ServeError::NotLoopback(settings.listen)));
+        }
         let options = EngineOptions {
             shards: settings.shards,
             placement: settings.placement,
@@ -62,12 +66,8 @@ impl Running {
         match florin_net::serve(settings.listen, started.engine.clone(), options).await {
             Ok(server) => Ok(Running { engine: started.engine, server, report: started.report }),
             Err(error) => {
-                let what = format!("cannot listen on {}: {}", settings.listen, chain(&error));
                 let _ = started.engine.stop().await;
-                Err(CliError::cannot(
-                    what,
-                    "use a free loopback port, for example --listen 127.0.0.1:7441 (port 0 takes any free one)",
-                ))
+                Err(listen_error(settings.listen, &error))
             }
         }
     }
@@ -87,6 +87,13 @@ impl Running {
             )
         })
     }
+}
+
+fn listen_error(address: SocketAddr, error: &ServeError) -> CliError {
+    CliError::cannot(
+        format!("cannot listen on {address}: {}", chain(error)),
+        "use a free loopback port, for example --listen 127.0.0.1:7441 (port 0 takes any free one)",
+    )
 }
 
 /// A start's error with what to do next; damage is exit code 1.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::account::change_json;
 use crate::amount::format_count;
-use crate::dates::{format_day, format_instant};
+use crate::dates::{format_day, format_instant, instant_json, instant_ns_json};
 use crate::error::{CliError, CliResult, EXIT_DISAGREE, EXIT_FINE};
 use crate::ids::show_id;
 use crate::output::{Align, Output, Table};
@@ -88,9 +88,12 @@ pub fn run(arguments: &LogArguments, output: Output) -> CliResult {
         Ok(_) if shown == 0 => {
             Err(CliError::cannot(format!("there is no frame {first}"), "list the frames with `florin log --data DIR`"))
         }
-        Ok(_) | Err(RecoverError::Apply { error: Stop::Done, .. }) => {
-            if arguments.frame.is_none() && shown == arguments.limit {
-                output.text(format!("more frames: --from {}", last.saturating_add(1)));
+        Ok(_) => Ok(EXIT_FINE),
+        Err(RecoverError::Apply { error: Stop::Done, .. }) => {
+            if arguments.frame.is_none() {
+                let next = last.saturating_add(1).to_string();
+                output.text(format!("more frames: --from {next}"));
+                output.object(&json!({ "next_from": next, "more": true }));
             }
             Ok(EXIT_FINE)
         }
@@ -176,7 +179,7 @@ fn record_lines(record: &Record) -> Vec<String> {
             "{}  open {} '{}', asset {}",
             open.sequence,
             show_id(open.row.account.get()),
-            open.row.label().replace(char::is_control, " "),
+            open.row.label(),
             open.row.asset.get()
         )],
         Record::Control(control) => vec![format!(
@@ -225,7 +228,7 @@ fn transaction_lines(t: &TransactionRecord) -> Vec<String> {
         lines.push(line);
     }
     if !t.voucher.is_empty() {
-        lines.push(format!("    voucher {}", String::from_utf8_lossy(&t.voucher).replace(char::is_control, " ")));
+        lines.push(format!("    voucher {}", String::from_utf8_lossy(&t.voucher)));
     }
     lines
 }
@@ -256,10 +259,10 @@ fn change_lines(change: &ChangeRecord) -> Vec<String> {
     }
     let mut lines = vec![head];
     if !change.data.is_empty() {
-        lines.push(format!("    value {}", String::from_utf8_lossy(&change.data).replace(char::is_control, " ")));
+        lines.push(format!("    value {}", String::from_utf8_lossy(&change.data)));
     }
     if !change.reason.is_empty() {
-        lines.push(format!("    reason {}", change.reason.replace(char::is_control, " ")));
+        lines.push(format!("    reason {}", change.reason));
     }
     lines
 }
@@ -277,7 +280,8 @@ fn record_json(record: &Record) -> Value {
             "asset": open.row.asset.get(),
             "floor_minor": open.row.floor().map(|v| v.to_string()),
             "ceiling_minor": open.row.ceiling().map(|v| v.to_string()),
-            "booked_at_ns": open.booked_at.to_string(),
+            "booked_at": instant_json(open.booked_at),
+            "booked_at_ns": instant_ns_json(open.booked_at),
         }),
         Record::Control(control) => json!({
             "sequence": control.result.sequence.to_string(),
@@ -285,6 +289,8 @@ fn record_json(record: &Record) -> Value {
             "institution": control.institution,
             "id": show_id(control.id),
             "outcome": control.result.outcome.name(),
+            "booked_at": instant_json(control.result.booked_at),
+            "booked_at_ns": instant_ns_json(control.result.booked_at),
             "record": String::from_utf8_lossy(&control.record),
         }),
     }

@@ -37,25 +37,35 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::error::CliError;
-use crate::output::Output;
+use crate::error::EXIT_CANNOT;
+use crate::output::{Output, note};
 
 fn main() -> ExitCode {
     abort_on_panic();
-    let arguments = args::Arguments::parse();
-    let output = Output { json: arguments.json };
+    let arguments = match args::Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return wrong_arguments(&error),
+    };
+    let output = Output { json: arguments.json, listing: arguments.command.is_listing() };
     match arguments.command.run(arguments.institution, output) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            report(&output, &error);
+            note(format!("error: {error}"));
+            // The exit code is the error's, whether anybody reads or not.
+            Output { listing: false, ..output }.object(&error.json());
             ExitCode::from(error.exit)
         }
     }
 }
 
-fn report(output: &Output, error: &CliError) {
-    eprintln!("error: {error}");
-    output.object(&serde_json::json!({ "error": error.what, "next": error.next, "exit": error.exit }));
+/// Help and version go to stdout with exit code 0; what is wrong goes to stderr, and with --json to stdout as well.
+fn wrong_arguments(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    let json = std::env::args_os().take_while(|a| a != "--").any(|a| a == "--json");
+    if error.use_stderr() {
+        Output { json, listing: false }.object(&args::error_of(error).json());
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_CANNOT))
 }
 
 fn payload_text(payload: &dyn std::any::Any) -> &str {
@@ -68,10 +78,8 @@ fn abort_on_panic() {
     std::panic::set_hook(Box::new(|info| {
         let place = info.location().map_or_else(String::new, |l| format!(" at {}:{}", l.file(), l.line()));
         let message = payload_text(info.payload());
-        eprintln!("error: florin has a bug{place}: {message}");
-        eprintln!(
-            "  next: what was acknowledged is in the log; start again, run `florin verify`, and report this line"
-        );
+        note(format!("error: florin has a bug{place}: {message}"));
+        note("  next: what was acknowledged is in the log; start again, run `florin verify`, and report this line");
         std::process::abort();
     }));
 }

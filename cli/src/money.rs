@@ -22,8 +22,12 @@ pub struct Assets {
 impl Assets {
     /// Asks the server for them.
     pub async fn load(client: &Client) -> CliResult<Assets> {
-        let all = client.assets().await.map_err(client_error)?;
-        Ok(Assets { by_number: all.into_iter().map(|a| (a.number, a)).collect() })
+        Ok(Assets::of(client.assets().await.map_err(client_error)?))
+    }
+
+    /// Those that a server gave.
+    pub fn of(all: Vec<Asset>) -> Assets {
+        Assets { by_number: all.into_iter().map(|a| (a.number, a)).collect() }
     }
 
     /// Whether an asset was registered when they were asked for.

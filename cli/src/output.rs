@@ -1,11 +1,16 @@
 //! What goes to stdout: text and tables for people, one JSON object (or one a line) for programs.
 //!
-//! Integers that may exceed 2^53 are strings in JSON. A reader that closes the pipe early ends the command quietly.
+//! Integers that may exceed 2^53 are strings in JSON. A reader that closes the pipe early ends a listing quietly; other
+//! commands go on, and their exit code says what became of them.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::ops::Range;
 
 use serde_json::Value;
+
+use crate::error::{EXIT_CANNOT, EXIT_FINE};
+use crate::verify::hex;
 
 /// Columns that a table may take.
 pub const COLUMNS_MAX: usize = 100;
@@ -15,35 +20,59 @@ pub const COLUMNS_MAX: usize = 100;
 pub struct Output {
     /// Whether JSON is wanted.
     pub json: bool,
+    /// Whether nothing is left to do once nobody reads any more.
+    pub listing: bool,
 }
 
 impl Output {
-    /// One line for people; nothing when JSON is wanted.
+    /// One line for people, control characters as spaces; nothing when JSON is wanted.
     pub fn text(&self, line: impl AsRef<str>) {
         if !self.json {
-            write_line(line.as_ref());
+            self.line(&printable(line.as_ref()));
         }
     }
 
     /// One JSON object on a line of its own; nothing when text is wanted.
     pub fn object(&self, value: &Value) {
         if self.json {
-            write_line(&value.to_string());
+            self.line(&value.to_string());
+        }
+    }
+
+    /// A line to stdout whatever the format.
+    pub fn line(&self, line: &str) {
+        let mut stdout = io::stdout().lock();
+        let written =
+            stdout.write_all(line.as_bytes()).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush());
+        let Err(error) = written else { return };
+        let closed = error.kind() == io::ErrorKind::BrokenPipe;
+        if !closed {
+            note(format!("error: cannot write to stdout: {error}"));
+        }
+        if self.listing {
+            std::process::exit(i32::from(if closed { EXIT_FINE } else { EXIT_CANNOT }));
         }
     }
 }
 
-/// Writes a line to stdout whatever the format.
-pub fn write_line(line: &str) {
-    let mut stdout = io::stdout().lock();
-    let written =
-        stdout.write_all(line.as_bytes()).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush());
-    if let Err(error) = written {
-        if error.kind() != io::ErrorKind::BrokenPipe {
-            let _ = writeln!(io::stderr(), "error: cannot write to stdout: {error}");
-            std::process::exit(i32::from(crate::error::EXIT_CANNOT));
-        }
-        std::process::exit(0);
+/// A line to stderr; nobody may be reading there either.
+pub fn note(line: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// A text of the ledger or of a file on one line, and without what a terminal would obey: control characters as spaces.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    match text.contains(char::is_control) {
+        true => text.replace(char::is_control, " ").into(),
+        false => text.into(),
+    }
+}
+
+/// Puts a text into a JSON object; bytes that are no text as `NAME_hex`.
+pub fn put_bytes(object: &mut Value, name: &str, bytes: &[u8]) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => object[name] = text.into(),
+        Err(_) => object[format!("{name}_hex")] = hex(bytes).into(),
     }
 }
 
@@ -80,16 +109,16 @@ impl Table {
     /// Adds a row; control characters in it become spaces.
     pub fn row(&mut self, cells: Vec<String>) {
         debug_assert_eq!(cells.len(), self.heads.len());
-        self.rows.push(cells.into_iter().map(|c| c.replace(char::is_control, " ")).collect());
+        self.rows.push(cells.iter().map(|c| printable(c).into_owned()).collect());
     }
 
     /// Adds a line below the last row, indented and cut where the line would be too long.
     pub fn note(&mut self, text: impl AsRef<str>) {
-        let text = text.as_ref().replace(char::is_control, " ");
+        let text = printable(text.as_ref());
         let room = COLUMNS_MAX - INDENT.len();
         let cut = match text.chars().count() > room {
             true => text.chars().take(room - 1).chain(['…']).collect(),
-            false => text,
+            false => text.into_owned(),
         };
         self.notes.push((self.rows.len(), format!("{INDENT}{cut}")));
     }

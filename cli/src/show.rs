@@ -44,12 +44,19 @@ async fn show(arguments: &ShowArguments, client: &Client, output: Output) -> Cli
     })?;
     let linked = linked(client, id).await?;
     let assets = Assets::load(client).await?;
+    let head = match record.kind {
+        RowKind::Hold => Some("left of hold"),
+        RowKind::Transfer | RowKind::Journal | RowKind::Capture => Some("to reverse"),
+        _ => None,
+    };
     let left = left(&record, &linked);
+    let left = head.filter(|_| record.result.outcome == Outcome::Posted).map(|head| (head, &left));
     output.object(&json!({
         "transaction": transaction::json(&record, Some(&assets)),
         "state": state(&record, &linked),
-        "left_now": left.iter().map(|(index, minor)| json!({ "index": index, "left_minor": minor.to_string() }))
-            .collect::<Vec<_>>(),
+        "left_now": left.map(|(_, left)| record.postings.iter().filter_map(|p| {
+            left.get(&p.index).map(|minor| json!({ "index": p.index, "left_minor": minor.to_string() }))
+        }).collect::<Vec<_>>()),
         "linked": linked.iter().map(|t| transaction::json(t, Some(&assets))).collect::<Vec<_>>(),
     }));
     if output.json {
@@ -60,12 +67,6 @@ async fn show(arguments: &ShowArguments, client: &Client, output: Output) -> Cli
         output.text(format!("  the hold is {state}"));
     }
     let accounts = accounts(client, record.postings.iter().map(|p| p.account)).await?;
-    let head = match record.kind {
-        RowKind::Hold => Some("left of hold"),
-        RowKind::Transfer | RowKind::Journal | RowKind::Capture => Some("to reverse"),
-        _ => None,
-    };
-    let left = head.filter(|_| record.result.outcome == Outcome::Posted).map(|head| (head, &left));
     transaction::postings(&record, &assets, &accounts, left).write(&output);
     if linked.is_empty() {
         return Ok(EXIT_FINE);

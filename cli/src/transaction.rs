@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::dates::{format_day, format_instant, format_second};
 use crate::ids::show_id;
 use crate::money::{Assets, name_of};
-use crate::output::{Align, Table};
+use crate::output::{Align, Table, put_bytes};
 
 /// Heads of [`cells`].
 pub const HEADS: [(&str, Align); 5] = [
@@ -78,7 +78,7 @@ pub fn lines(record: &TransactionRecord) -> Vec<String> {
         lines.push(format!("  {} {}", names(record.kind), show_id(record.link)));
     }
     if !record.voucher.is_empty() {
-        lines.push(format!("  voucher {}", String::from_utf8_lossy(&record.voucher).replace(char::is_control, " ")));
+        lines.push(format!("  voucher {}", String::from_utf8_lossy(&record.voucher)));
     } else if record.voucher_length > 0 {
         lines.push(format!("  voucher of {} bytes, not kept as it was refused", record.voucher_length));
     }
@@ -157,7 +157,7 @@ pub fn posting_json(posting: &PostingRecord, assets: Option<&Assets>) -> Value {
 /// A transaction as a JSON object; without assets only minor units.
 pub fn json(record: &TransactionRecord, assets: Option<&Assets>) -> Value {
     let id = |id: u128| (id != 0).then(|| show_id(id));
-    json!({
+    let mut object = json!({
         "sequence": record.result.sequence.to_string(),
         "kind": record.kind.name(),
         "institution": record.institution,
@@ -178,7 +178,8 @@ pub fn json(record: &TransactionRecord, assets: Option<&Assets>) -> Value {
         "final": record.is_final,
         "takes_all": record.takes_all,
         "postings": record.postings.iter().map(|p| posting_json(p, assets)).collect::<Vec<_>>(),
-        "voucher": String::from_utf8_lossy(&record.voucher),
         "voucher_bytes": record.voucher_length,
-    })
+    });
+    put_bytes(&mut object, "voucher", &record.voucher);
+    object
 }

@@ -19,7 +19,7 @@ fn an_account_is_opened_posted_to_shown_and_listed() {
     };
     on(&["account", "open", "--id", "alice", "--side", "credit", "--floor", "-10.00"], 0);
     let again = on(&["account", "open", "--id", "@alice", "--side", "credit", "--floor", "-10"], 0);
-    assert!(again.out.contains("was open already"), "{}", again.out);
+    assert!(again.out.contains("opened before, with the same fields"), "{}", again.out);
     let other = on(&["account", "open", "--id", "alice", "--side", "credit"], 1);
     assert!(other.err.contains("differs first in floor"), "{}", other.err);
     on(&["account", "open", "--id", "7", "--side", "debit", "--category", "platform", "--label", "cash"], 0);
@@ -103,8 +103,30 @@ fn errors_say_what_to_do_next_and_exit_2_when_nothing_could_run() {
     let (_folder, data) = new_ledger(&[]);
     let twice = florin(&["init", "--data", &data]).expect(2);
     assert!(twice.err.contains("is not empty"), "{}", twice.err);
-    let refused = florin(&["serve", "--data", &data, "--listen", "0.0.0.0:0"]).expect(2);
-    assert!(refused.err.contains("loopback"), "{}", refused.err);
+    // The address is looked at before the ledger.
+    for data in [&data, &nothing] {
+        let refused = florin(&["serve", "--data", data, "--listen", "0.0.0.0:0"]).expect(2);
+        assert!(refused.err.contains("loopback"), "{}", refused.err);
+    }
+}
+
+#[test]
+fn errors_of_the_command_line_are_json_where_json_is_wanted() {
+    for arguments in [
+        &["--json", "post", "--debit", "@a:1"][..],
+        &["--json", "nothing"],
+        &["account", "list", "--limit", "x", "--json"],
+        &["--json"],
+    ] {
+        let error = florin(arguments).expect(2).json();
+        assert_eq!(error["exit"], 2);
+        let texts = ["error", "next"].map(|name| error[name].as_str().expect("a text").to_string());
+        assert!(texts.iter().all(|text| !text.is_empty() && !text.contains('\n')), "{texts:?}");
+    }
+    assert_eq!(florin(&["nothing"]).expect(2).out, "");
+    for arguments in [["--json", "--help"], ["--json", "--version"]] {
+        assert!(florin(&arguments).expect(0).out.starts_with(|c: char| c.is_alphabetic()));
+    }
 }
 
 #[tokio::test]

@@ -288,7 +288,7 @@ async fn a_watch_that_follows_sees_what_is_posted_later_and_ends_by_a_signal() {
 async fn institutions_have_accounts_and_days_of_their_own() {
     let books = Books::open().await;
     books.say(&["institution", "add", "2", "Second Bank"], 0);
-    assert!(books.say(&["institution", "add", "2", "Second Bank"], 0).out.contains("was there already"));
+    assert!(books.say(&["institution", "add", "2", "Second Bank"], 0).out.contains("was recorded before"));
     let other = books.say(&["institution", "add", "2", "Third Bank"], 1);
     assert!(other.err.contains("institution_exists_with_other_fields"), "{}", other.err);
     books.say(&["--institution", "2", "account", "open", "--id", "alice", "--side", "credit"], 0);
@@ -306,4 +306,161 @@ async fn institutions_have_accounts_and_days_of_their_own() {
     let whole = florin(&["--institution", "2", "verify", "--data", &books.data]).expect(2);
     assert!(whole.err.contains("whole ledger"), "{}", whole.err);
     books.close("1").await;
+}
+
+#[tokio::test]
+async fn listings_say_where_they_stopped_and_labels_stay_on_their_line() {
+    let books = Books::open().await;
+    books.say(&["account", "label", "@alice", "a\u{1b}[2J\nforged line"], 0);
+    books.say(&["account", "attributes", "@alice", "b\u{1b}]0;x\u{7}\nforged line"], 0);
+    books.say(
+        &[
+            "post",
+            "--debit",
+            "@alice:1",
+            "--credit",
+            "@shop:1",
+            "--id",
+            "8",
+            "--reference",
+            "5",
+            "--voucher",
+            "c\u{1b}[1m\nforged line",
+        ],
+        0,
+    );
+    let shown = [
+        &["account", "show", "@alice"][..],
+        &["account", "list"],
+        &["account", "label", "@shop", "d\u{1b}[1m\nforged line"],
+        &["statement", "@alice"],
+        &["statement", "@shop"],
+        &["show", "8"],
+        &["watch"],
+        &["post", "--debit", "@alice:1", "--credit", "@shop:1", "--reference", "5"],
+        &["post", "--debit", "@alice:999", "--credit", "@shop:999", "--reference", "5"],
+    ];
+    for arguments in shown {
+        let code = i32::from(arguments.contains(&"@alice:999"));
+        let out = books.say(arguments, code).out;
+        assert!(out.chars().all(|c| c == '\n' || !c.is_control()), "{arguments:?}: {out:?}");
+        assert!(!out.lines().any(|line| line.starts_with("forged")), "{arguments:?}: {out}");
+    }
+
+    let lines = |arguments: &[&str]| books.say(arguments, 0).json_lines();
+    let page = lines(&["--json", "account", "list", "--limit", "2"]);
+    assert_eq!((page.len(), &page[2]["more"]), (3, &true.into()));
+    let after = page[2]["next_after"].as_str().expect("a position").to_string();
+    let rest = lines(&["--json", "account", "list", "--limit", "0", "--after", &after]);
+    assert_eq!((rest.len(), &rest[0]["label"]), (1, &"cash".into()));
+    assert_eq!(lines(&["--json", "account", "list", "--limit", "3"]).len(), 3);
+    assert!(books.say(&["account", "list", "--limit", "2"], 0).out.ends_with(&format!("more: --after {after}\n")));
+    let page = lines(&["--json", "find", "--reference", "5", "--limit", "1"]);
+    assert_eq!((page.len(), &page[1]["more"]), (2, &true.into()));
+    let after = page[1]["next_after"].as_str().expect("a position").to_string();
+    assert_eq!(lines(&["--json", "find", "--reference", "5", "--after", &after]).len(), 2);
+    let page = florin(&["--json", "log", "--data", &books.data, "--limit", "2"]).expect(0).json_lines();
+    assert_eq!((page.len(), &page[2]["next_from"], &page[2]["more"]), (3, &"3".into(), &true.into()));
+    books.close("3").await;
+}
+
+#[tokio::test]
+async fn json_names_kinds_and_times_alike_whatever_the_command_and_outcome() {
+    let books = Books::open().await;
+    let same = |object: &Value| {
+        let ns = object["booked_at_ns"].as_str().expect("nanoseconds").parse::<u64>().expect("a number");
+        let time = object["booked_at"].as_str().expect("a time");
+        assert!(time.ends_with(&format!(".{:09}Z", ns % 1_000_000_000)), "{object}");
+    };
+    let post = |amount: &str, id: &str, code: i32| {
+        let (debit, credit) = (format!("@alice:{amount}"), format!("@shop:{amount}"));
+        books.json(&["post", "--debit", &debit, "--credit", &credit, "--id", id], code)
+    };
+    let (posted, refused) = (post("1", "11", 0), post("999", "12", 1));
+    assert_eq!([&posted["kind"], &refused["kind"]], ["transfer", "transfer"]);
+    let hold = books.json(&["hold", "--debit", "@alice:1", "--credit", "@shop:1", "--id", "13"], 0);
+    let too_much = books.json(&["hold", "--debit", "@alice:999", "--credit", "@shop:999", "--id", "14"], 1);
+    let reversed = books.json(&["reverse", "11", "--id", "15"], 0);
+    let again = books.json(&["reverse", "11", "--id", "16"], 1);
+    assert_eq!([&reversed["kind"], &again["kind"]], ["reversal", "reversal"]);
+    let changed = books.json(&["account", "limits", "@alice", "--ceiling", "500", "--reason", "x"], 0);
+    let opened = books.json(&["account", "open", "--id", "9", "--side", "credit", "--owner", "0x10"], 0);
+    let day = books.json(&["day", "set", "2090-01-31"], 0);
+    let added = books.json(&["institution", "add", "2", "Second Bank"], 0);
+    let balance = books.json(&["balance", "@alice"], 0);
+    for object in [&posted, &refused, &hold, &too_much, &reversed, &again, &changed, &opened, &day, &added, &balance] {
+        same(object);
+    }
+    assert_eq!(books.json(&["account", "show", "9"], 0)["owner"], "16");
+    books.say(&["account", "open", "--id", "10", "--side", "credit", "--owner", "0"], 0);
+
+    let left = |id: &str| books.json(&["show", id], 0)["left_now"].clone();
+    for id in ["12", "14", "15", "16"] {
+        assert_eq!((id, left(id)), (id, Value::Null));
+    }
+    assert_eq!(left("13")[1]["left_minor"], "100");
+    books.json(&["release", "13", "--id", "17"], 0);
+    assert_eq!((left("17"), &left("13")[0]["left_minor"]), (Value::Null, &"0".into()));
+    books.close("5").await;
+}
+
+#[tokio::test]
+async fn what_is_too_long_is_refused_before_it_is_sent() {
+    let books = Books::open().await;
+    let (label, voucher) = ("x".repeat(65), "x".repeat(4_097));
+    let (attributes, reason) = ("x".repeat(1_025), "x".repeat(201));
+    let tries = [
+        (&["account", "open", "--id", "7", "--side", "credit", "--label", &label][..], "label_invalid"),
+        (&["account", "open", "--id", &label, "--side", "credit"], "label_invalid"),
+        (&["account", "label", "@alice", &label], "label_invalid"),
+        (&["account", "attributes", "@alice", &attributes], "attributes_too_long"),
+        (&["account", "freeze", "@alice", "--reason", &reason], "reason_invalid"),
+        (&["post", "--debit", "@alice:1", "--credit", "@shop:1", "--voucher", &voucher], "voucher_too_long"),
+        (&["institution", "add", "2", &label], "control_malformed"),
+        (&["institution", "add", "2", ""], "control_malformed"),
+        (&["institution", "add", "2", "a\nb"], "control_malformed"),
+    ];
+    for (arguments, outcome) in tries {
+        let error = books.json(arguments, 1);
+        assert_eq!((&error["outcome"], &error["exit"]), (&outcome.into(), &1.into()), "{error}");
+        assert!(error["error"].as_str().is_some_and(|text| text.contains("nothing was sent")), "{error}");
+    }
+    let name = books.say(&["institution", "add", "2", &label], 1).err;
+    assert!(name.contains("next: a name has 1 to 64 bytes and no control characters"), "{name}");
+    books.say(&["post", "--debit", "@alice:1", "--credit", "@shop:1", "--voucher", &voucher[1..]], 0);
+    books.say(&["post", "--debit", "@alice:1", "--credit", "@shop:1"], 0);
+    // A token of another account.
+    let page = books.json(&["statement", "@alice", "--limit", "1"], 0);
+    let token = page["next"].as_str().expect("a token");
+    let foreign = books.say(&["statement", "@cash", "--resume", token], 2).err;
+    assert!(foreign.contains("error 102") && foreign.contains("next: begin without --resume"), "{foreign}");
+    books.close("3").await;
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_text_are_hex_digits_in_json() {
+    use florin_net::{AccountChange, Client, ClientOptions, Transaction};
+    let books = Books::open().await;
+    let client = Client::connect(&books.address, ClientOptions::default()).await.expect("a connection");
+    let ids = ["@alice", "@shop"].map(|name| {
+        let shown = books.json(&["account", "show", name], 0);
+        let digits = shown["account"].as_str().and_then(|id| id.strip_prefix("0x")).expect("an id").to_string();
+        u128::from_str_radix(&digits, 16).expect("hex digits")
+    });
+    let asset = client.assets().await.expect("assets")[0].number;
+    let post = Transaction::transfer(5, ids[0], ids[1], asset, 100).with_voucher([0xff, 0x00]);
+    client.post(&[post], false).await.expect("an answer");
+    client.change_accounts(&[AccountChange::attributes(6, ids[0], [0x80])]).await.expect("an answer");
+    drop(client);
+    let shown = books.json(&["show", "5"], 0);
+    let voucher = &shown["transaction"];
+    assert_eq!((&voucher["voucher_hex"], voucher.get("voucher")), (&"ff00".into(), None));
+    let account = books.json(&["account", "show", "@alice"], 0);
+    assert_eq!((&account["attributes_hex"], account.get("attributes")), (&"80".into(), None));
+    let entries = books.say(&["--json", "statement", "@alice", "--oldest-first"], 0).json_lines();
+    assert_eq!((&entries[0]["voucher"], &entries[1]["voucher_hex"]), (&"".into(), &"ff00".into()));
+    let csv = books.say(&["statement", "@shop", "--csv"], 0).out;
+    let lines: Vec<_> = csv.lines().collect();
+    assert!(lines[0].ends_with(",voucher_hex") && lines[1].ends_with(",ff00"), "{csv}");
+    books.close("2").await;
 }

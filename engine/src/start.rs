@@ -148,7 +148,7 @@ impl Engine {
         let (tell, told) = oneshot::channel();
         // The caller may have gone meanwhile; then nobody needs the answer.
         self.submit(0, command, Box::new(move |reply| drop(tell.send(reply))));
-        told.await.unwrap_or_else(|_| Reply::Stopping)
+        told.await.unwrap_or(Reply::Stopping)
     }
 
     /// Finishes what is under way, refuses what comes, seals the log.

@@ -4,20 +4,21 @@
 
 use clap::Args;
 use florin_core::entry::{ChangeRecord, Status};
+use florin_core::limits::{ATTRIBUTES_BYTES_MAX, LABEL_BYTES_MAX, REASON_BYTES_MAX};
 use florin_core::outcome::Outcome;
-use florin_core::request::ItemResult;
+use florin_core::request::{Action, ItemResult};
 use florin_net::{AccountChange, Client};
 use serde_json::{Value, json};
 
 use super::show;
 use crate::amount::parse_balance;
-use crate::client::{Target, client_error, with_session};
-use crate::dates::{format_day, format_instant};
+use crate::client::{Target, UnderWay, client_error, with_session};
+use crate::dates::{format_day, format_instant, instant_json, instant_ns_json};
 use crate::error::{CliError, CliResult, EXIT_DISAGREE, EXIT_FINE};
 use crate::ids::{parse_account, parse_id, random_id, show_id};
 use crate::import::report::field_name;
 use crate::money::{Assets, show_account};
-use crate::output::Output;
+use crate::output::{Output, put_bytes};
 
 /// Refuse debits, credits, or both (without --debit and --credit) from now on; replaces an earlier freeze
 #[derive(Debug, Args)]
@@ -205,12 +206,33 @@ fn run(arguments: &Change, output: Output, make: impl Fn(u128, u128) -> AccountC
 }
 
 async fn apply(client: &Client, change: &AccountChange, output: Output) -> CliResult {
-    let this = |error| {
-        let error = client_error(error);
-        CliError { next: format!("{} (this one was --id {})", error.next, show_id(change.id)), ..error }
-    };
-    let reply = client.change_accounts(std::slice::from_ref(change)).await.map_err(this)?;
-    let result = reply.items().next().ok_or_else(|| CliError::cannot("the server gave no result", "repeat it"))?;
+    check_lengths(change)?;
+    let mut asked = UnderWay::new(change.id)?;
+    let reply = asked.answer(client.change_accounts(std::slice::from_ref(change))).await?;
+    let result = reply.items().next().ok_or_else(|| asked.unanswered())?;
+    let became = format!("{}, sequence {}", result.outcome.name(), result.sequence);
+    asked.tell(&became, report(client, change, &result, output)).await
+}
+
+/// What the server would refuse by its length alone is not sent.
+fn check_lengths(change: &AccountChange) -> CliResult<()> {
+    let (reason, data) = (change.reason.len(), change.data.len());
+    let may_be_silent = matches!(change.action, Action::Label | Action::Attributes);
+    if reason > REASON_BYTES_MAX || (reason == 0 && !may_be_silent) {
+        return Err(CliError::refused(Outcome::ReasonInvalid, format!("the reason has {reason} bytes")));
+    }
+    match change.action {
+        Action::Label if data > LABEL_BYTES_MAX => {
+            Err(CliError::refused(Outcome::LabelInvalid, format!("the label has {data} bytes")))
+        }
+        Action::Attributes if data > ATTRIBUTES_BYTES_MAX => {
+            Err(CliError::refused(Outcome::AttributesTooLong, format!("the text has {data} bytes")))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn report(client: &Client, change: &AccountChange, result: &ItemResult, output: Output) -> CliResult {
     // What became of it is known; the account is shown besides.
     let account = client.accounts(&[change.account]).await.ok().and_then(|found| found.into_iter().next().flatten());
     let assets = Assets::load(client).await.ok();
@@ -225,15 +247,16 @@ async fn apply(client: &Client, change: &AccountChange, output: Output) -> CliRe
         "differing_field":
             (result.outcome == Outcome::IdUsedWithOtherFields).then(|| field_name(result.detail)),
         "sequence": result.sequence.to_string(),
-        "booked_at": result.booked_at.to_string(),
+        "booked_at": instant_json(result.booked_at),
+        "booked_at_ns": instant_ns_json(result.booked_at),
         "account": show_id(change.account),
         "account_now": shown.map(|(account, assets)| show::json(account, assets)),
     }));
     let name = show_account(change.account, account.as_ref().map_or("", |a| &a.label));
     if result.outcome != Outcome::Posted {
-        refused(change, &result, &name, output);
+        refused(change, result, &name, output);
     } else {
-        let repeat = if result.repeat { ", a repeat: this is the original result" } else { "" };
+        let repeat = if result.repeat { ", recorded before: this is its original result" } else { "" };
         output.text(format!("changed {name} ({}) by {}", change.action.name(), show_id(change.id)));
         output.text(format!("  sequence {} at {}{repeat}", result.sequence, format_instant(result.booked_at)));
     }
@@ -255,7 +278,7 @@ fn refused(change: &AccountChange, result: &ItemResult, name: &str, output: Outp
         Outcome::IdUsedWithOtherFields => format!(" (first {})", field_name(result.detail)),
         _ => String::new(),
     };
-    let repeat = if result.repeat { " (the original result of this id)" } else { "" };
+    let repeat = if result.repeat { " (recorded before: this is its original result)" } else { "" };
     output.text(format!("refused {} of {name}: {}{first}{repeat}", change.action.name(), result.outcome.name()));
     output.text(format!("  why: {}", result.outcome.info().help));
     output.text(match result.outcome.info().recorded {
@@ -269,7 +292,7 @@ pub fn change_json(change: &ChangeRecord) -> Value {
     let row = &change.row;
     let limit =
         |value: Option<Option<i128>>| value.map(|limit| limit.map_or("none".to_string(), |minor| minor.to_string()));
-    json!({
+    let mut object = json!({
         "sequence": change.result.sequence.to_string(),
         "kind": "change",
         "institution": change.institution,
@@ -277,18 +300,20 @@ pub fn change_json(change: &ChangeRecord) -> Value {
         "account": show_id(row.account.get()),
         "action": row.action().name(),
         "outcome": change.result.outcome.name(),
-        "booked_at_ns": change.result.booked_at.to_string(),
+        "booked_at": instant_json(change.result.booked_at),
+        "booked_at_ns": instant_ns_json(change.result.booked_at),
         "accounting_date": format_day(change.accounting_date),
         "status": Status::from_byte(row.status).map(Status::name),
         "floor_minor": limit(row.new_floor()),
         "ceiling_minor": limit(row.new_ceiling()),
         "alarm_minor": limit(row.new_alarm()),
-        "data": String::from_utf8_lossy(&change.data),
         "forced": row.forced(),
         "code": row.code.get(),
         "reason": change.reason,
         "version": change.entry.version.to_string(),
         "balance_minor": change.entry.balance.to_string(),
         "previous": change.previous.to_string(),
-    })
+    });
+    put_bytes(&mut object, "data", &change.data);
+    object
 }

@@ -34,6 +34,13 @@ enum AccountCommand {
     Attributes(change::AttributesArguments),
 }
 
+impl AccountArguments {
+    /// Whether it shows accounts and does nothing else.
+    pub fn is_listing(&self) -> bool {
+        matches!(self.command, AccountCommand::Show(_) | AccountCommand::List(_))
+    }
+}
+
 /// Runs the command.
 pub fn run(arguments: &AccountArguments, output: Output) -> CliResult {
     use AccountCommand::*;

@@ -1,6 +1,7 @@
 //! `florin account open`: opens an account.
 
 use clap::{Args, ValueEnum};
+use florin_core::limits::LABEL_BYTES_MAX;
 use florin_core::outcome::Outcome;
 use florin_core::request::Side;
 use florin_net::{Client, NewAccount};
@@ -9,8 +10,9 @@ use serde_json::json;
 use crate::amount::parse_balance;
 use crate::assets;
 use crate::client::{Target, client_error};
+use crate::dates::{instant_json, instant_ns_json};
 use crate::error::{CliError, CliResult, EXIT_FINE};
-use crate::ids::{account_of_name, parse_account, show_id};
+use crate::ids::{account_of_name, parse_account, parse_id, show_id};
 use crate::import::report::field_name;
 use crate::output::Output;
 
@@ -43,9 +45,9 @@ pub struct OpenArguments {
     /// Label, up to 64 bytes [default: the name, if --id is one]
     #[arg(long)]
     label: Option<String>,
-    /// Owner, a 128-bit number; 0 = none
-    #[arg(long, default_value = "0")]
-    owner: u128,
+    /// Owner, decimal or 0x… hex; 0 = none
+    #[arg(long, value_name = "N", default_value = "0")]
+    owner: String,
     /// Subject: number of the leaf in the chart of accounts; 0 = none
     #[arg(long, default_value_t = 0)]
     subject: u32,
@@ -91,12 +93,16 @@ pub async fn open(arguments: &OpenArguments, client: &Client, output: Output) ->
         },
         category: arguments.category as u8,
         subject: arguments.subject,
-        owner: arguments.owner,
+        owner: if arguments.owner == "0" { 0 } else { parse_id(&arguments.owner)? },
         floor,
         ceiling,
         alarm,
         label: arguments.label.clone().unwrap_or_else(|| if is_name { name.to_string() } else { String::new() }),
     };
+    let bytes = new.label.len();
+    if bytes > LABEL_BYTES_MAX {
+        return Err(CliError::refused(Outcome::LabelInvalid, format!("the label has {bytes} bytes")));
+    }
     let reply = client.open_accounts(std::slice::from_ref(&new)).await.map_err(client_error)?;
     let result =
         reply.items().next().ok_or_else(|| CliError::cannot("the server gave no result", "repeat the command"))?;
@@ -105,11 +111,12 @@ pub async fn open(arguments: &OpenArguments, client: &Client, output: Output) ->
             output.text(format!(
                 "account {} {}",
                 show_id(account),
-                if result.repeat { "was open already, with the same fields" } else { "opened" }
+                if result.repeat { "opened before, with the same fields" } else { "opened" }
             ));
             output.object(&json!({
                 "account": show_id(account), "outcome": "posted", "repeat": result.repeat,
-                "sequence": result.sequence.to_string(), "booked_at": result.booked_at.to_string(),
+                "sequence": result.sequence.to_string(), "booked_at": instant_json(result.booked_at),
+                "booked_at_ns": instant_ns_json(result.booked_at),
             }));
             Ok(EXIT_FINE)
         }

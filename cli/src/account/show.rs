@@ -10,7 +10,7 @@ use crate::client::{Target, client_error};
 use crate::error::{CliError, CliResult, EXIT_FINE};
 use crate::ids::{parse_account, show_id};
 use crate::money::{Assets, show_account};
-use crate::output::{Align, Output, Table};
+use crate::output::{Align, Output, Table, put_bytes};
 
 /// Accounts asked for in one request of a listing.
 const PAGE: u32 = 4_000;
@@ -33,9 +33,12 @@ pub struct ShowArguments {
 pub struct ListArguments {
     #[command(flatten)]
     pub target: Target,
-    /// Show at most this many
-    #[arg(long)]
-    limit: Option<u64>,
+    /// Show at most this many; 0 = all
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    limit: u64,
+    /// Begin after the account that was opened at this sequence number
+    #[arg(long, value_name = "SEQUENCE", default_value_t = 0)]
+    after: u64,
     /// Show only accounts of this asset
     #[arg(long, value_name = "CODE")]
     asset: Option<String>,
@@ -92,7 +95,7 @@ pub fn lines(account: &AccountRecord, registered: &Assets) -> Vec<String> {
         ("opened", format!("sequence {}", account.opened)),
     ];
     if !account.attributes.is_empty() {
-        rows.push(("attributes", String::from_utf8_lossy(&account.attributes).replace(char::is_control, " ")));
+        rows.push(("attributes", String::from_utf8_lossy(&account.attributes).into_owned()));
     }
     rows.into_iter().map(|(name, value)| format!("{name:<12} {value}").trim_end().to_string()).collect()
 }
@@ -113,8 +116,8 @@ pub async fn list(arguments: &ListArguments, client: &Client, output: Output) ->
         ("available", Align::Right),
         ("asset", Align::Left),
     ]);
-    let mut left = arguments.limit.unwrap_or(u64::MAX);
-    let mut after = 0;
+    let mut left = if arguments.limit == 0 { u64::MAX } else { arguments.limit };
+    let (mut after, mut shown, mut more) = (arguments.after, arguments.after, false);
     'pages: loop {
         let page = client.list_accounts(after, PAGE).await.map_err(client_error)?;
         let Some(last) = page.last() else { break };
@@ -124,9 +127,11 @@ pub async fn list(arguments: &ListArguments, client: &Client, output: Output) ->
                 continue;
             }
             if left == 0 {
+                more = true;
                 break 'pages;
             }
             left -= 1;
+            shown = account.opened;
             if output.json {
                 output.object(&json(&account, &registered));
                 continue;
@@ -147,6 +152,10 @@ pub async fn list(arguments: &ListArguments, client: &Client, output: Output) ->
         }
     }
     table.write(&output);
+    if more {
+        output.text(format!("more: --after {shown}"));
+        output.object(&json!({ "next_after": shown.to_string(), "more": true }));
+    }
     Ok(EXIT_FINE)
 }
 
@@ -175,7 +184,7 @@ fn category(account: &AccountRecord) -> &'static str {
 /// An account as a JSON object.
 pub fn json(account: &AccountRecord, registered: &Assets) -> Value {
     let text = |value: i128| registered.plain(account.asset, value);
-    json!({
+    let mut object = json!({
         "institution": account.institution,
         "account": show_id(account.account),
         "label": account.label,
@@ -200,9 +209,10 @@ pub fn json(account: &AccountRecord, registered: &Assets) -> Value {
         "ceiling_minor": account.ceiling.map(|v| v.to_string()),
         "alarm": account.alarm.map(text),
         "alarm_minor": account.alarm.map(|v| v.to_string()),
-        "attributes": String::from_utf8_lossy(&account.attributes),
         "version": account.version.to_string(),
         "opened": account.opened.to_string(),
         "last_entry": account.last_entry.to_string(),
-    })
+    });
+    put_bytes(&mut object, "attributes", &account.attributes);
+    object
 }

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use florin_core::asset::Asset;
+use florin_core::entry::Moment;
 use florin_core::outcome::Outcome;
 use florin_net::{Client, NewAccount};
 
@@ -87,7 +88,7 @@ async fn import(
     register(client, &resolved).await?;
     open_accounts(client, &missing, asset).await?;
     let opened = missing.len();
-    let posting = Posting { client, file, needs: &needs, asset: asset.number };
+    let posting = Posting { client, file, needs: &needs, asset: asset.number, begun: position(client, &needs).await? };
     let mut fates: Vec<Option<Fate>> = vec![None; file.rows.len()];
 
     let begun = Instant::now();
@@ -121,6 +122,13 @@ async fn import(
     };
     report.write(&output);
     Ok(report.exit())
+}
+
+/// Last sequence number that is on disk; asked of an account, as there is one by now.
+async fn position(client: &Client, needs: &[Need]) -> CliResult<u64> {
+    let Some(need) = needs.first() else { return Ok(0) };
+    let at = client.balance_at(need.id, Moment::Time(u64::MAX)).await.map_err(client_error)?;
+    Ok(at.map_or(0, |at| at.position))
 }
 
 /// The ledger's only asset; CZK with two places in a ledger that has none.

@@ -37,6 +37,9 @@ pub struct Posting<'a> {
     pub needs: &'a [Need],
     /// Asset number.
     pub asset: u32,
+    /// Last sequence number before this run posted anything: what is recorded up to it is of an earlier run. A repeat
+    /// alone says only that the row was sent before, which may have been on a connection of this run that was lost.
+    pub begun: u64,
 }
 
 struct Sent {
@@ -110,13 +113,13 @@ impl Posting<'_> {
                     let (own, other) = if row.credit { (pair[1], pair[0]) } else { (pair[0], pair[1]) };
                     Fate::Posted {
                         attempt,
-                        earlier: result.repeat,
+                        earlier: result.repeat && self.is_earlier(&result),
                         version: own.version,
                         other_version: other.version,
                         balance: own.balance,
                     }
                 }
-                outcome => refusal(row, attempt, outcome, &result)?,
+                outcome => self.refusal(row, attempt, outcome, &result)?,
             });
         }
         bar.inc(sent.rows.len() as u64);
@@ -141,7 +144,7 @@ impl Posting<'_> {
                     fates[index] = Some(match (transaction.result.outcome, own, other) {
                         (Outcome::Posted, Some(own), Some(other)) => Fate::Posted {
                             attempt,
-                            earlier: true,
+                            earlier: self.is_earlier(&transaction.result),
                             version: own.result.version,
                             other_version: other.result.version,
                             balance: own.result.balance,
@@ -150,7 +153,7 @@ impl Posting<'_> {
                             still.push((index, attempt));
                             Fate::Refused {
                                 attempts: attempt,
-                                earlier: true,
+                                earlier: self.is_earlier(&transaction.result),
                                 outcome,
                                 detail: transaction.result.detail,
                             }
@@ -161,6 +164,27 @@ impl Posting<'_> {
             open = still;
         }
         Ok(())
+    }
+
+    fn is_earlier(&self, result: &ItemResult) -> bool {
+        result.sequence != 0 && result.sequence <= self.begun
+    }
+
+    fn refusal(&self, row: &Row, attempt: u32, outcome: Outcome, result: &ItemResult) -> CliResult<Fate> {
+        match outcome {
+            Outcome::NotPermitted
+            | Outcome::RateLimited
+            | Outcome::StorageFull
+            | Outcome::ShuttingDown
+            | Outcome::InstitutionUnknown => {
+                let what = format!("the import stopped at line {}: {}", row.line, outcome.name());
+                Err(CliError::cannot(what, format!("{} Then {AGAIN}", outcome.info().help)))
+            }
+            outcome => {
+                let earlier = result.repeat && self.is_earlier(result);
+                Ok(Fate::Refused { attempts: attempt, earlier, outcome, detail: result.detail })
+            }
+        }
     }
 }
 
@@ -176,17 +200,3 @@ pub fn refused_earlier(fates: &[Option<Fate>]) -> Vec<(usize, u32)> {
 }
 
 const AGAIN: &str = "run the same command again: rows that were posted are recognised and never posted twice";
-
-fn refusal(row: &Row, attempt: u32, outcome: Outcome, result: &ItemResult) -> CliResult<Fate> {
-    match outcome {
-        Outcome::NotPermitted
-        | Outcome::RateLimited
-        | Outcome::StorageFull
-        | Outcome::ShuttingDown
-        | Outcome::InstitutionUnknown => {
-            let what = format!("the import stopped at line {}: {}", row.line, outcome.name());
-            Err(CliError::cannot(what, format!("{} Then {AGAIN}", outcome.info().help)))
-        }
-        outcome => Ok(Fate::Refused { attempts: attempt, earlier: result.repeat, outcome, detail: result.detail }),
-    }
-}

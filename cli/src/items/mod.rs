@@ -8,13 +8,15 @@ mod report;
 
 use clap::Args;
 use florin_core::entry::TransactionRecord;
+use florin_core::limits::VOUCHER_BYTES_MAX;
+use florin_core::outcome::Outcome;
 use florin_net::client::results;
 use florin_net::{Client, Transaction};
 
-use crate::client::{Target, client_error};
+use crate::client::{Target, UnderWay};
 use crate::dates::parse_day;
 use crate::error::{CliError, CliResult};
-use crate::ids::{parse_id, random_id, show_id};
+use crate::ids::{parse_id, random_id};
 use crate::output::Output;
 
 /// What every item can have.
@@ -56,6 +58,10 @@ impl ItemArguments {
                 )
             })?,
         };
+        let bytes = self.voucher.len();
+        if bytes > VOUCHER_BYTES_MAX {
+            return Err(CliError::refused(Outcome::VoucherTooLong, format!("the voucher has {bytes} bytes")));
+        }
         let reference = self.reference.as_deref().map(parse_id).transpose()?.unwrap_or(0);
         Ok(item
             .with_reference(reference)
@@ -67,14 +73,10 @@ impl ItemArguments {
 
 /// Sends one item and tells what became of it. `named` is the hold or original that it names.
 async fn send(client: &Client, item: &Transaction, named: Option<&TransactionRecord>, output: Output) -> CliResult {
-    let this = |error| {
-        let error = client_error(error);
-        CliError { next: format!("{} (this one was --id {})", error.next, show_id(item.id)), ..error }
-    };
-    let reply = client.post(std::slice::from_ref(item), true).await.map_err(this)?;
-    let results = results(std::slice::from_ref(item), &reply).map_err(this)?;
-    let posted = results.first().ok_or_else(|| {
-        CliError::cannot("the server gave no result", format!("repeat with the same id: --id {}", show_id(item.id)))
-    })?;
-    report::write(client, item, posted, named, output).await
+    let mut asked = UnderWay::new(item.id)?;
+    let reply = asked.answer(client.post(std::slice::from_ref(item), true)).await?;
+    let results = results(std::slice::from_ref(item), &reply).map_err(|error| asked.error(error))?;
+    let posted = results.first().ok_or_else(|| asked.unanswered())?;
+    let became = format!("{}, sequence {}", posted.result.outcome.name(), posted.result.sequence);
+    asked.tell(&became, report::write(client, item, posted, named, output)).await
 }

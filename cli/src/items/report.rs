@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use florin_core::entry::{AccountRecord, TransactionRecord};
+use florin_core::entry::{AccountRecord, RowKind, TransactionRecord};
 use florin_core::outcome::Outcome;
-use florin_core::request::ItemKind;
+use florin_core::request::{ItemKind, Side};
 use florin_net::client::Posted;
 use florin_net::{Client, Transaction};
 use serde_json::json;
 
 use crate::client::client_error;
-use crate::dates::format_instant;
+use crate::dates::{format_instant, instant_json, instant_ns_json};
 use crate::error::{CliError, CliResult, EXIT_DISAGREE, EXIT_FINE};
 use crate::ids::show_id;
 use crate::import::report::field_name;
@@ -79,11 +79,12 @@ async fn success(client: &Client, item: &Transaction, posted: &Posted<'_>, outpu
         "help": result.outcome.info().help,
         "repeat": result.repeat,
         "sequence": result.sequence.to_string(),
-        "booked_at": result.booked_at.to_string(),
+        "booked_at": instant_json(result.booked_at),
+        "booked_at_ns": instant_ns_json(result.booked_at),
         "postings": record.postings.iter().map(|p| posting_json(p, Some(&assets))).collect::<Vec<_>>(),
         "accounts_now": in_order.map(|a| crate::account::json(a, &assets)).collect::<Vec<_>>(),
     }));
-    let repeat = if result.repeat { ", a repeat: this is the original result" } else { "" };
+    let repeat = if result.repeat { ", recorded before: this is its original result" } else { "" };
     output.text(done(item));
     output.text(format!("  sequence {} at {}{repeat}", result.sequence, format_instant(result.booked_at)));
     if record.postings.is_empty() {
@@ -138,6 +139,25 @@ fn table(record: &TransactionRecord, assets: &Assets, accounts: &HashMap<u128, A
     moved_on
 }
 
+/// The kind of row that an item becomes.
+fn row_kind(item: &Transaction) -> RowKind {
+    match item.kind {
+        ItemKind::Post => match item.postings.as_slice() {
+            [first, second] if (first.side, second.side) == (Side::Debit, Side::Credit) => {
+                let alike = (first.amount, first.asset) == (second.amount, second.asset);
+                if alike { RowKind::Transfer } else { RowKind::Journal }
+            }
+            _ => RowKind::Journal,
+        },
+        ItemKind::Hold => RowKind::Hold,
+        ItemKind::Increase => RowKind::Increase,
+        ItemKind::Capture => RowKind::Capture,
+        ItemKind::Release => RowKind::Release,
+        ItemKind::Reverse => RowKind::Reversal,
+        ItemKind::Expiry => RowKind::Expiry,
+    }
+}
+
 /// The account, side and asset of the posting that refused, with its index.
 fn refusing(item: &Transaction, posted: &Posted<'_>, named: Option<&TransactionRecord>) -> Option<(u16, u128, u32)> {
     let (outcome, detail) = (posted.result.outcome, posted.result.detail);
@@ -170,7 +190,7 @@ async fn refused(
     let assets = if by.is_some() { Assets::load(client).await.ok() } else { None };
     output.object(&json!({
         "id": show_id(item.id),
-        "kind": format!("{:?}", item.kind).to_lowercase(),
+        "kind": row_kind(item).name(),
         "link": (item.link != 0).then(|| show_id(item.link)),
         "outcome": result.outcome.name(),
         "help": info.help,
@@ -180,11 +200,12 @@ async fn refused(
         "refused_by": by.map(|(index, account, _)| json!({ "posting": index, "account": show_id(account) })),
         "account_now": account.as_ref().zip(assets.as_ref()).map(|(account, assets)| crate::account::json(account, assets)),
         "sequence": result.sequence.to_string(),
-        "booked_at": result.booked_at.to_string(),
+        "booked_at": instant_json(result.booked_at),
+        "booked_at_ns": instant_ns_json(result.booked_at),
         "postings": [],
     }));
     let first = differing.map_or_else(String::new, |field| format!(" (first {field})"));
-    let repeat = if result.repeat { " (the original result of this id)" } else { "" };
+    let repeat = if result.repeat { " (recorded before: this is its original result)" } else { "" };
     output.text(format!("refused {}: {}{first}{repeat}", show_id(item.id), result.outcome.name()));
     if result.sequence != 0 {
         output.text(format!("  sequence {} at {}", result.sequence, format_instant(result.booked_at)));

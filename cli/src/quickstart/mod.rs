@@ -81,7 +81,10 @@ struct Steps {
 impl Steps {
     fn next(&mut self, what: impl AsRef<str>) {
         self.done += 1;
-        self.output.text(format!("{}{}. {}", if self.done > 1 { "\n" } else { "" }, self.done, what.as_ref()));
+        if self.done > 1 {
+            self.output.text("");
+        }
+        self.output.text(format!("{}. {}", self.done, what.as_ref()));
     }
 
     fn say(&self, what: impl AsRef<str>) {
@@ -218,7 +221,8 @@ async fn quickstart(arguments: &QuickstartArguments, data: &Path, output: Output
         ));
     }
     steps.say(format!("the log has exactly the {} transactions that were acknowledged", n(posted)));
-    output.text(format!("\nDone in {:.1} s. What to try next:", begun.elapsed().as_secs_f64()));
+    output.text("");
+    output.text(format!("Done in {:.1} s. What to try next:", begun.elapsed().as_secs_f64()));
     for line in NEXT {
         output.text(format!("   {line}"));
     }

@@ -15,7 +15,7 @@ use crate::client::{Target, client_error, with_session};
 use crate::error::{CliError, CliResult, EXIT_FINE};
 use crate::ids::{parse_account, show_id};
 use crate::money::{Assets, accounts};
-use crate::output::Output;
+use crate::output::{Output, note};
 
 pub use render::table;
 
@@ -67,9 +67,9 @@ async fn statement(arguments: &StatementArguments, client: &Client, output: Outp
     let more = head.next.map(|token| format!("more entries: --resume {}", show_token(&token)));
     if arguments.csv {
         if let Some(more) = more {
-            eprintln!("{more} (or --limit 0 for all)");
+            note(format!("{more} (or --limit 0 for all)"));
         }
-        return render::write_csv(&entries, scale, &names);
+        return render::write_csv(&entries, scale, &names, output);
     }
     if output.json {
         for entry in &entries {

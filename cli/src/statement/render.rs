@@ -10,11 +10,13 @@ use crate::amount::{format_amount, format_grouped};
 use crate::dates::{format_day, format_instant, format_second};
 use crate::error::{CliError, CliResult, EXIT_FINE};
 use crate::ids::show_id;
-use crate::output::{Align, Table, write_line};
+use crate::output::{Align, Output, Table, put_bytes};
+use crate::verify::hex;
 
 /// Columns of the CSV.
 const COLUMNS: &str = "booked_at,value_date,version,sequence,id,side,amount,balance,counterparty,reference,code,voucher,\
-                       kind,accounting_date,link,freed,left,held_after,principal,forced,alarm,change,reason,previous";
+                       kind,accounting_date,link,freed,left,held_after,principal,forced,alarm,change,reason,previous,\
+                       voucher_hex";
 
 /// The entries as a table for people. Only what was posted stands under debit or credit; what holds reserve or free is in
 /// words.
@@ -103,7 +105,7 @@ fn voucher_words(voucher: &[u8]) -> String {
 
 /// An entry as a JSON object.
 pub fn entry_json(entry: &StatementEntry, scale: u8, names: &HashMap<u128, String>) -> Value {
-    json!({
+    let mut object = json!({
         "sequence": entry.sequence.to_string(),
         "version": entry.version.to_string(),
         "kind": entry.kind.name(),
@@ -131,12 +133,13 @@ pub fn entry_json(entry: &StatementEntry, scale: u8, names: &HashMap<u128, Strin
         "change": entry.change.as_ref().map(|(action, _)| action.name()),
         "reason": entry.change.as_ref().map(|(_, reason)| reason),
         "previous": entry.previous.to_string(),
-        "voucher": String::from_utf8_lossy(&entry.voucher),
-    })
+    });
+    put_bytes(&mut object, "voucher", &entry.voucher);
+    object
 }
 
 /// Writes the entries as CSV.
-pub fn write_csv(entries: &[StatementEntry], scale: u8, names: &HashMap<u128, String>) -> CliResult {
+pub fn write_csv(entries: &[StatementEntry], scale: u8, names: &HashMap<u128, String>, output: Output) -> CliResult {
     let failed = |e: String| CliError::cannot(format!("cannot write CSV: {e}"), "write it to another place");
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(COLUMNS.split(',')).map_err(|e| failed(e.to_string()))?;
@@ -144,6 +147,7 @@ pub fn write_csv(entries: &[StatementEntry], scale: u8, names: &HashMap<u128, St
         let money = |minor: i128| format_amount(minor, scale);
         let held = |minor: i128| if entry.held == Default::default() { String::new() } else { money(minor) };
         let change = entry.change.as_ref();
+        let voucher = std::str::from_utf8(&entry.voucher).ok();
         writer
             .write_record([
                 format_instant(entry.booked_at),
@@ -157,7 +161,7 @@ pub fn write_csv(entries: &[StatementEntry], scale: u8, names: &HashMap<u128, St
                 counterparty(entry, names),
                 entry.reference.to_string(),
                 entry.code.to_string(),
-                String::from_utf8_lossy(&entry.voucher).into_owned(),
+                voucher.unwrap_or_default().to_string(),
                 entry.kind.name().to_string(),
                 format_day(entry.accounting_date),
                 if entry.link == 0 { String::new() } else { show_id(entry.link) },
@@ -170,11 +174,12 @@ pub fn write_csv(entries: &[StatementEntry], scale: u8, names: &HashMap<u128, St
                 change.map_or(String::new(), |(action, _)| action.name().to_string()),
                 change.map_or(String::new(), |(_, reason)| reason.to_string()),
                 entry.previous.to_string(),
+                if voucher.is_some() { String::new() } else { hex(&entry.voucher) },
             ])
             .map_err(|e| failed(e.to_string()))?;
     }
     let bytes = writer.into_inner().map_err(|e| failed(e.to_string()))?;
-    write_line(String::from_utf8_lossy(&bytes).trim_end());
+    output.line(String::from_utf8_lossy(&bytes).trim_end());
     Ok(EXIT_FINE)
 }
 

@@ -1,6 +1,8 @@
 //! Runs the real binary and reads what it says.
 #![allow(dead_code)] // each test file uses a part of it
 
+pub mod proxy;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

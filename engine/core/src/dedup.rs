@@ -4,9 +4,11 @@
 //! of the log: they do not hold up the coordinator, and an old id costs 32 bytes and its share of free space.
 
 use crate::account::hash_id;
+use crate::huge_pages;
 
-/// Sub-tables; each grows on its own, so that no single insert moves the whole index.
-const PARTS: usize = 256;
+/// Sub-tables; each grows on its own, so that no single insert moves the whole index. Few enough that those of a large index are
+/// worth huge pages.
+const PARTS: usize = 64;
 /// Entries of a new sub-table; a power of two, as is every larger size.
 const ENTRIES_MIN: usize = 16;
 
@@ -76,7 +78,7 @@ impl Part {
     }
 
     fn grow(&mut self, seed: u64) {
-        let larger = vec![Used::default(); self.entries.len() * 2];
+        let larger = huge_pages::filled(Used::default(), self.entries.len() * 2);
         for used in std::mem::replace(&mut self.entries, larger).into_iter().filter(|u| !u.is_free()) {
             let id = u128::from(used.id[0]) | (u128::from(used.id[1]) << 64);
             let at = self.place(hash_id(used.institution, id, seed), used.institution, id);

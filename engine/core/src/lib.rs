@@ -3,7 +3,7 @@
 //! It decides which transactions post, in which order, with which versions and balances. It never reads a clock, a file
 //! or a socket, starts no thread, and knows no actor: events come in as arguments, effects go out as values. What always
 //! holds: the outcome of every transaction is the one a serial run in sequence order would give.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod asset;
 pub mod control;
@@ -21,6 +21,7 @@ pub mod decide;
 pub mod dedup;
 pub mod directory;
 pub mod frame;
+pub mod huge_pages;
 pub mod link;
 pub mod replay;
 pub mod round;

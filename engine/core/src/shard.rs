@@ -17,6 +17,7 @@ use std::sync::Arc;
 use crate::account::{Account, AccountDetails, AccountKey, EntryResult, HeldResult};
 use crate::check::{Balances, check_balances};
 use crate::entry::{AccountRecord, Status};
+use crate::huge_pages;
 use crate::limits::OPEN_ROUNDS_MAX;
 use crate::link::{Link, PostingName};
 use crate::outcome::Outcome;
@@ -297,7 +298,7 @@ impl Shard {
         assert!(self.slot(&key).is_none(), "an account is opened once");
         let slot = u32::try_from(self.accounts.len()).expect("fewer than 2^32 accounts in a shard");
         assert_ne!(slot, UNKNOWN, "a shard is full");
-        self.accounts.push(Account::open(key, row, sequence));
+        huge_pages::push(&mut self.accounts, Account::open(key, row, sequence));
         self.details.push(AccountDetails::open(row, sequence, booked_at));
         self.slots.insert(slot, &self.accounts);
         self.undecided.grow(self.accounts.len(), self.shards);

@@ -5,6 +5,7 @@
 //! general table before it, one look-up at a time. Accounts are never removed.
 
 use crate::account::{Account, AccountKey};
+use crate::huge_pages;
 
 /// Says that there is no slot.
 pub const UNKNOWN: u32 = u32::MAX;
@@ -73,7 +74,7 @@ impl Slots {
     /// Adds the account at `slot`, which is not in the table yet.
     pub fn insert(&mut self, slot: u32, accounts: &[Account]) {
         if self.used * 2 >= self.entries.len() {
-            let larger = vec![EMPTY; self.entries.len() * 2];
+            let larger = huge_pages::filled(EMPTY, self.entries.len() * 2);
             let entries = std::mem::replace(&mut self.entries, larger);
             for entry in entries.iter().filter(|e| e.slot != UNKNOWN) {
                 self.place(entry.slot, accounts);

@@ -23,8 +23,8 @@ fn page() -> String {
     let mut page = String::from(
         "# Outcomes\n\n\
          What became of one item of a request, in the order in which the checks are made: the first that fails is the outcome.\n\
-         Which check belongs to which kind of item is in [rules.md](rules.md). The list only grows, and it is the same in every\n\
-         client; a client shows a number that it does not know as a number.\n\n\
+         Which check belongs to which kind of item is in [rules.md](rules.md). The list only grows, with the version of the protocol,\n\
+         and it is the same in every client.\n\n\
          *Final*: the outcome is recorded, the id is spent, and every repeat of it gives the same answer; to try again, use a\n\
          new id. The others record nothing: the same id may be used again once the cause is gone.\n",
     );

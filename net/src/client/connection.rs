@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use super::pending::{Pending, ReplySender, Withdrawn};
 use super::{ClientError, ClientOptions};
@@ -40,6 +40,8 @@ pub struct Shared {
     state: Mutex<State>,
     /// There is something to send, or something else of `state` has changed.
     wake: Notify,
+    /// Why there is no connection; none while there is one.
+    link: watch::Sender<Option<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -82,8 +84,8 @@ pub async fn start(addr: &str, options: ClientOptions) -> Result<(Arc<Shared>, H
         Ok(Ok(connected)) => connected,
     };
     let in_flight = Semaphore::new(options.in_flight.clamp(1, Semaphore::MAX_PERMITS));
-    let (state, wake) = (Mutex::default(), Notify::new());
-    let shared = Arc::new(Shared { addr: addr.to_owned(), options, in_flight, state, wake });
+    let (state, wake, link) = (Mutex::default(), Notify::new(), watch::Sender::new(None));
+    let shared = Arc::new(Shared { addr: addr.to_owned(), options, in_flight, state, wake, link });
     tokio::spawn(keep(shared.clone(), stream));
     Ok((shared, hello))
 }
@@ -131,6 +133,18 @@ impl Shared {
         state.ended = Some(error);
     }
 
+    pub(super) fn link(&self) -> watch::Receiver<Option<String>> {
+        self.link.subscribe()
+    }
+
+    /// That no answer came within `limit`; without a connection, why there is none.
+    pub(super) fn no_answer(&self, limit: Duration) -> ClientError {
+        match &*self.link.borrow() {
+            None => ClientError::Timeout(limit),
+            Some(reason) => self.connect_error(&format!("{reason}; tried again for {limit:?}")),
+        }
+    }
+
     fn connect_error(&self, reason: &str) -> ClientError {
         ClientError::Connect { addr: self.addr.clone(), reason: reason.to_owned() }
     }
@@ -150,6 +164,7 @@ async fn keep(shared: Arc<Shared>, first: TcpStream) {
                 Err(_) => Lost::Again("no answer to the hello".to_owned()),
                 Ok(Err(lost)) => lost,
                 Ok(Ok((connected, _))) => {
+                    shared.link.send_replace(None);
                     stream = Some(connected);
                     continue;
                 }
@@ -159,7 +174,7 @@ async fn keep(shared: Arc<Shared>, first: TcpStream) {
             Lost::Closed => return shared.end(shared.connect_error("the client is closed")),
             Lost::Refused(error) => return shared.end(error),
             Lost::Again(reason) if !shared.options.reconnect => return shared.end(shared.connect_error(&reason)),
-            Lost::Again(_) => {}
+            Lost::Again(reason) => drop(shared.link.send_replace(Some(reason))),
         }
         if wait_for_work(&shared, back_off).await {
             return shared.end(shared.connect_error("the client is closed"));
@@ -230,6 +245,9 @@ fn refused(payload: &[u8]) -> Lost {
                 | ErrorCode::TooManyConnections
                 | ErrorCode::HandshakeTimeout
                 | ErrorCode::SlowSender
+                | ErrorCode::BadHeaderChecksum
+                | ErrorCode::BadPayloadChecksum
+                | ErrorCode::FrameCut
                 | ErrorCode::Internal,
             ) => Lost::Again(message),
             _ => Lost::Refused(ClientError::Server { code, message }),

@@ -74,7 +74,8 @@ pub enum ClientError {
     /// No answer in time to a read, or to a change of which no byte was sent; the change was not applied.
     #[error("no answer within the deadline of {0:?}")]
     Timeout(Duration),
-    /// The server cannot be reached. A change that ends with this was not sent.
+    /// The server cannot be reached, or could not any more when a read met its deadline. A change that ends with this was
+    /// not sent.
     #[error("cannot connect to {addr}: {reason}")]
     Connect {
         /// The address.
@@ -184,6 +185,11 @@ impl Client {
     /// What the server said of itself when the client first connected.
     pub fn server(&self) -> &HelloReply {
         &self.handle.hello
+    }
+
+    /// Why there is no connection, as that changes; none while there is one.
+    pub fn link(&self) -> tokio::sync::watch::Receiver<Option<String>> {
+        self.handle.shared.link()
     }
 
     /// Asks whether the server is there.
@@ -297,12 +303,13 @@ impl Client {
                 result.unwrap_or(Err(ClientError::Unknown))
             }
             Err(_) => Err(match guard.withdraw() {
-                Withdrawn::NotSent => ClientError::Timeout(limit),
+                Withdrawn::NotSent if operation.changes() => ClientError::Timeout(limit),
+                Withdrawn::NotSent => shared.no_answer(limit),
                 withdrawn => {
                     if withdrawn == Withdrawn::SentAndSilent {
                         shared.suspect();
                     }
-                    if operation.changes() { ClientError::Unknown } else { ClientError::Timeout(limit) }
+                    if operation.changes() { ClientError::Unknown } else { shared.no_answer(limit) }
                 }
             }),
         };
