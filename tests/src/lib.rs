@@ -4,6 +4,7 @@
 //! through the real thing and compare: every outcome, version, balance, time and sequence number.
 
 pub mod compare;
+pub mod consumed;
 pub mod encode;
 pub mod heard;
 pub mod load;

@@ -4,6 +4,7 @@
 //! Holds expire while the server runs and while it is down, when nobody asks. So what is there is read from the log, after
 //! each kill and in its order; what anybody was told in the meantime is compared then.
 
+#[path = "../common/server.rs"]
 mod server;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +13,7 @@ use std::process::Stdio;
 
 use florin_core::entry::{AccountRecord, RowKind, StatementEntry};
 use florin_core::frame::{DraftHead, Record};
-use florin_net::{Client, ClientOptions};
+use florin_net::Client;
 use florin_tests::compare::{self, Readings};
 use florin_tests::encode;
 use florin_tests::heard::{self, Heard, HeardItem};
@@ -27,7 +28,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use server::{DEADLINE, Server, exited, florin};
+use server::{DEADLINE, Server, exited};
 
 /// Kills by the normal suite.
 const KILLS: u64 = 20;
@@ -49,7 +50,7 @@ async fn whatever_a_client_was_told_is_there_after_every_kill_and_a_retry_applie
         asked_again: BTreeSet::new(),
         did: Did::default(),
     };
-    rig.florin(&["init", "--segment-bytes", "1048576"]).await;
+    server::run(&["init", "--segment-bytes", "1048576"], &rig.data).await;
     rig.prepare().await;
     for kill in 0..KILLS {
         if kill % 5 == 4 {
@@ -59,7 +60,7 @@ async fn whatever_a_client_was_told_is_there_after_every_kill_and_a_retry_applie
         rig.check_after_a_kill().await;
     }
     rig.check_everything().await;
-    rig.florin(&["verify"]).await;
+    server::run(&["verify"], &rig.data).await;
     println!("{}", rig.did);
     assert!(rig.did.answers > 0 && rig.did.unanswered > 0 && rig.did.reads > 0, "this proves nothing");
     assert!(rig.did.expiries > 0 && rig.did.changes > 0, "this proves nothing of holds and changes");
@@ -119,49 +120,21 @@ struct Rig {
 }
 
 impl Rig {
-    /// Runs a command of the binary on the ledger; it must exit with 0.
-    async fn florin(&self, arguments: &[&str]) {
-        let mut command = Command::new(florin());
-        command.args(arguments).arg("--data").arg(&self.data).kill_on_drop(true);
-        let output = timeout(DEADLINE, command.output()).await.expect("florin in time").expect("florin runs");
-        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "florin {arguments:?}: {}\n{text}", output.status);
-    }
-
     fn spawn(&mut self) -> Child {
         self.did.starts += 1;
         let shards = self.rng.pick(&["1", "1", "2", "3", "8"]);
         let io = self.rng.pick(&["auto", "auto", "buffered"]);
-        Command::new(florin())
-            .args(["serve", "--listen", "127.0.0.1:0", "--shards", shards, "--io", io, "--data"])
-            .arg(&self.data)
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("florin serve")
+        server::spawn(&self.data, "127.0.0.1:0", shards, io)
     }
 
     async fn serve(&mut self) -> Server {
-        let mut process = self.spawn();
-        let mut lines = BufReader::new(process.stdout.take().expect("it is piped")).lines();
-        loop {
-            let line = timeout(DEADLINE, lines.next_line()).await.expect("a line in time").expect("text");
-            let line = line.expect("the server listens before it ends");
-            if let Some(addr) = line.strip_prefix("listening on ") {
-                return Server { process, addr: addr.to_string(), _lines: lines };
-            }
-        }
-    }
-
-    async fn connect(&self, server: &Server) -> Client {
-        let options = ClientOptions { deadline: DEADLINE, reconnect: false, ..ClientOptions::default() };
-        Client::connect(&server.addr, options).await.expect("a connection")
+        Server::listening(self.spawn()).await
     }
 
     /// Registers assets and opens accounts.
     async fn prepare(&mut self) {
         let server = self.serve().await;
-        let client = self.connect(&server).await;
+        let client = server.connect().await;
         for step in load::preparation() {
             match &step {
                 Step::Control { control, .. } => {
@@ -243,7 +216,7 @@ impl Rig {
         let older: Vec<u64> = (0..5).map(|_| self.rng.below(self.next_batch as usize) as u64).collect();
         self.did.unanswered += unanswered.len() as u64;
         let server = self.serve().await;
-        let client = self.connect(&server).await;
+        let client = server.connect().await;
         let stats = client.stats().await.expect("an answer");
         assert!(stats["sequence"].as_u64() >= Some(self.model.last_sequence()), "what was in the log is gone");
         let before = list(&client).await;
@@ -386,7 +359,7 @@ impl Rig {
     /// At the end: every transaction by its id, every statement from end to end.
     async fn check_everything(&mut self) {
         let server = self.serve().await;
-        let client = self.connect(&server).await;
+        let client = server.connect().await;
         let all: Vec<u128> = self.batches.values().flat_map(load::items).map(|item| item.id).collect();
         for ids in all.chunks(1_000) {
             for (id, record) in ids.iter().zip(client.transactions(ids).await.expect("an answer")) {

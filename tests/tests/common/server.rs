@@ -1,10 +1,11 @@
-//! The server's process: where its binary is, how it is killed and stopped.
+//! The server's process, for the tests that kill it: where its binary is, how it is started, killed and stopped.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, SystemTime};
 
-use tokio::io::{BufReader, Lines};
+use florin_net::{Client, ClientOptions};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
@@ -21,7 +22,45 @@ pub struct Server {
     pub _lines: Lines<BufReader<ChildStdout>>,
 }
 
+/// Runs a command of the binary on a ledger; it must exit with 0.
+pub async fn run(arguments: &[&str], data: &Path) {
+    let mut command = Command::new(florin());
+    command.args(arguments).arg("--data").arg(data).kill_on_drop(true);
+    let output = timeout(DEADLINE, command.output()).await.expect("florin in time").expect("florin runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "florin {arguments:?}: {}\n{text}", output.status);
+}
+
+/// Starts to serve a ledger.
+pub fn spawn(data: &Path, listen: &str, shards: &str, io: &str) -> Child {
+    Command::new(florin())
+        .args(["serve", "--listen", listen, "--shards", shards, "--io", io, "--data"])
+        .arg(data)
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("florin serve")
+}
+
 impl Server {
+    /// Waits until a server that was started listens.
+    pub async fn listening(mut process: Child) -> Server {
+        let mut lines = BufReader::new(process.stdout.take().expect("it is piped")).lines();
+        loop {
+            let line = timeout(DEADLINE, lines.next_line()).await.expect("a line in time").expect("text");
+            let line = line.expect("the server listens before it ends");
+            if let Some(addr) = line.strip_prefix("listening on ") {
+                return Server { process, addr: addr.to_string(), _lines: lines };
+            }
+        }
+    }
+
+    /// A client that ends with its connection.
+    pub async fn connect(&self) -> Client {
+        let options = ClientOptions { deadline: DEADLINE, reconnect: false, ..ClientOptions::default() };
+        Client::connect(&self.addr, options).await.expect("a connection")
+    }
+
     /// Kills it, and waits until it is gone.
     pub async fn kill(mut self) {
         self.process.start_kill().expect("a process to kill");
@@ -43,7 +82,7 @@ pub async fn exited(process: &mut Child) -> ExitStatus {
 }
 
 /// The server's binary, which cargo puts next to this crate's own ones.
-pub fn florin() -> PathBuf {
+fn florin() -> PathBuf {
     let binary = Path::new(env!("CARGO_BIN_EXE_kill_client")).with_file_name("florin");
     let built = binary.metadata().and_then(|m| m.modified());
     let built = built.unwrap_or_else(|_| panic!("{} is missing: {BUILD_IT}", binary.display()));
