@@ -93,7 +93,11 @@ async fn run(program: Program, data: &Path, rng: &mut Rng, did: &mut Did) {
                 match (step, told.await.expect("an answer")) {
                     (Step::Read { institution, accounts }, Reply::Accounts { accounts: records, position }) => {
                         did.reads += 1;
+                        assert!(model.serves(*institution), "an institution that is not registered");
                         readings.add(&model, *institution, accounts, records, position);
+                    }
+                    (Step::Read { institution, .. }, Reply::InstitutionUnknown) => {
+                        assert!(!model.serves(*institution), "institution {institution} is registered");
                     }
                     (step, Reply::Posted(reply)) => {
                         compare::reply(&mut model, step, &reply, want_postings, &mut readings)
