@@ -309,6 +309,51 @@ async fn institutions_have_accounts_and_days_of_their_own() {
 }
 
 #[tokio::test]
+async fn an_exchange_names_the_asset_of_each_amount() {
+    let (_folder, data) = new_ledger(&["EUR:2", "JPY:0"]);
+    let settings = ServerSettings { binary: binary(), arguments: Vec::new() };
+    let server = ServerProcess::start(&settings, std::path::Path::new(&data)).await.expect("a server");
+    let address = server.address().to_string();
+    let say = |arguments: &[&str], code: i32| {
+        let mut all = vec!["--json"];
+        all.extend(arguments);
+        all.extend(["--server", &address]);
+        florin(&all).expect(code)
+    };
+    for (id, side, asset) in [
+        ("bob-eur", "credit", "EUR"),
+        ("bob-jpy", "credit", "JPY"),
+        ("desk-eur", "debit", "EUR"),
+        ("desk-jpy", "debit", "JPY"),
+    ] {
+        let category = if side == "debit" { "platform" } else { "personal" };
+        say(&["account", "open", "--id", id, "--side", side, "--asset", asset, "--category", category], 0);
+    }
+    // Without a code the asset must be said; a code of its own goes before --asset.
+    assert!(say(&["post", "--debit", "@desk-eur:100", "--credit", "@bob-eur:100"], 2).out.contains("say which asset"));
+    say(&["post", "--debit", "@desk-eur:100EUR", "--credit", "@bob-eur:100", "--asset", "EUR"], 0);
+    let exchange = |eur: &'static str, jpy: &'static str| {
+        let (bob, desk) = (format!("@bob-eur:{eur}"), format!("@desk-eur:{eur}"));
+        let (desk_jpy, bob_jpy) = (format!("@desk-jpy:{jpy}"), format!("@bob-jpy:{jpy}"));
+        ["post", "--debit", &bob, "--credit", &desk, "--debit", &desk_jpy, "--credit", &bob_jpy].map(str::to_string)
+    };
+    let ask = |words: [String; 9], code| say(&words.each_ref().map(String::as_str), code);
+    ask(exchange("50.00EUR", "8123 JPY"), 0);
+    for wrong in ["8123.5JPY", "8123XXX", "0JPY", "-1JPY", "JPY", ""] {
+        let said = ask(exchange("1EUR", wrong), 2);
+        assert!(said.json()["error"].as_str().is_some_and(|error| !error.is_empty()), "{wrong}");
+    }
+    say(&["post", "--debit", ":5EUR", "--credit", "@bob-eur:5EUR"], 2);
+    // Balanced together is not enough: each asset is.
+    let crossed = say(&["post", "--debit", "@bob-eur:5EUR", "--credit", "@bob-jpy:5JPY"], 1).json();
+    assert_eq!(crossed["outcome"], "unbalanced");
+    let balance = |account: &str| say(&["account", "show", account], 0).json()["balance"].clone();
+    let all = ["@bob-eur", "@desk-eur", "@bob-jpy", "@desk-jpy"].map(balance);
+    assert_eq!(all, ["50.00", "50.00", "8123", "8123"]);
+    server.stop().await.expect("exit code 0");
+}
+
+#[tokio::test]
 async fn listings_say_where_they_stopped_and_labels_stay_on_their_line() {
     let books = Books::open().await;
     books.say(&["account", "label", "@alice", "a\u{1b}[2J\nforged line"], 0);

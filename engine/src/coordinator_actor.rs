@@ -14,7 +14,6 @@ use florin_core::account::AccountKey;
 use florin_core::coordinator::{self as core, Answer, Ticket};
 use florin_core::entry::PostReply;
 use florin_core::frame::FrameDraft;
-use florin_core::institution::FIRST_INSTITUTION;
 use florin_core::link::Facts;
 use florin_core::outcome::Outcome;
 use florin_core::request::{ChangeRequest, ControlRequest, ItemResult, PostRequest};
@@ -182,25 +181,28 @@ impl CoordinatorActor {
             }
             Command::LookUpAccounts { institution, ids } => {
                 let keys = ids.into_iter().map(|account| AccountKey { institution, account }).collect();
-                (read(institution, ShardRead::Accounts(keys), AfterRead::Accounts), core::Request::Read)
+                (read(Some(institution), ShardRead::Accounts(keys), AfterRead::Accounts), core::Request::Read)
             }
             Command::ListAccounts { institution, after, limit } => {
                 let list = ShardRead::List { institution, after, limit: limit as usize };
-                (read(institution, list, AfterRead::List), core::Request::Read)
+                (read(Some(institution), list, AfterRead::List), core::Request::Read)
             }
             Command::Statement { institution, account, span, order, from, limit } => {
                 let key = AccountKey { institution, account };
                 let query = Query { span, order, from, limit };
-                (read(institution, ShardRead::Accounts(vec![key]), AfterRead::Statement { query }), core::Request::Read)
+                (
+                    read(Some(institution), ShardRead::Accounts(vec![key]), AfterRead::Statement { query }),
+                    core::Request::Read,
+                )
             }
             Command::BalanceAt { institution, account, moment } => {
                 let key = AccountKey { institution, account };
                 (
-                    read(institution, ShardRead::Accounts(vec![key]), AfterRead::BalanceAt { moment }),
+                    read(Some(institution), ShardRead::Accounts(vec![key]), AfterRead::BalanceAt { moment }),
                     core::Request::Read,
                 )
             }
-            Command::Stats => (read(FIRST_INSTITUTION, ShardRead::Count, AfterRead::Stats), core::Request::Read),
+            Command::Stats => (read(None, ShardRead::Count, AfterRead::Stats), core::Request::Read),
             Command::LookUpTransactions { .. }
             | Command::ByReference { .. }
             | Command::Linked { .. }

@@ -357,11 +357,15 @@ fn a_request_that_the_server_refuses_fails_alone_and_the_others_are_sent_again()
         drop(peer);
         let mut peer = by_hand.accept().await;
         assert_eq!(peer.bytes().await.unwrap(), bytes[1]);
-        // A server that stops is like a lost connection.
-        peer.error(Operation::PostTransfers, 0, ErrorCode::ShuttingDown).await;
-        drop(peer);
-        let mut peer = by_hand.accept().await;
-        assert_eq!(peer.bytes().await.unwrap(), bytes[1]);
+        // A server that stops, and bytes that were spoilt on their way, are like a lost connection.
+        for passing in
+            [ErrorCode::ShuttingDown, ErrorCode::BadHeaderChecksum, ErrorCode::BadPayloadChecksum, ErrorCode::FrameCut]
+        {
+            peer.error(Operation::PostTransfers, 0, passing).await;
+            drop(peer);
+            peer = by_hand.accept().await;
+            assert_eq!(peer.bytes().await.unwrap(), bytes[1], "{passing}");
+        }
         // Sent on an earlier connection, so a refusal now does not tell whether it was applied then.
         peer.error(Operation::PostTransfers, 2, ErrorCode::MalformedPayload).await;
         assert_eq!(two.await.unwrap().unwrap_err(), ClientError::Unknown);

@@ -269,6 +269,34 @@ fn a_connection_takes_no_more_bytes_than_its_cap_but_always_one_request() {
 }
 
 #[test]
+fn reads_without_an_answer_hold_no_posting_up() {
+    local(async {
+        let kept: Rc<RefCell<Vec<OnReply>>> = Rc::default();
+        let keeper = kept.clone();
+        let script = Script::new(move |command, on_reply| match command {
+            Command::Assets => keeper.borrow_mut().push(on_reply),
+            command => on_reply(Reply::Posted(all_posted(&command, 1))),
+        });
+        // One read takes all that there is for reads.
+        let server = server(script, ServerOptions { in_flight_bytes_max: 1, reading_bytes_max: 1, ..options() }).await;
+        let mut readers = Vec::new();
+        for _ in 0..3 {
+            let mut raw = Raw::greeted(&server).await;
+            raw.send(&request(Operation::Assets, 1, 0, &[])).await;
+            readers.push(raw);
+        }
+        while kept.borrow().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let mut poster = Raw::greeted(&server).await;
+        poster.send(&request(Operation::PostTransfers, 1, 1, &transfers(1, 1))).await;
+        let (header, _) = poster.reply().await.unwrap();
+        assert_eq!((header.operation, header.flags), (Operation::PostTransfers as u8 | 0x80, 0));
+        assert_eq!(kept.borrow().len(), 1, "the other reads wait for their turn");
+    });
+}
+
+#[test]
 fn all_connections_together_take_no_more_rows_and_bytes_than_the_budgets() {
     local(async {
         let rounds = taken_without_answers(ServerOptions { in_flight_rows_max: 10, ..options() }, 4, 3, 2).await;

@@ -1,6 +1,9 @@
 //! `florin post` and `florin hold`: one transaction of two or more postings, posted or reserved.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
+use florin_core::asset::Asset;
 use florin_core::limits::POSTINGS_MAX;
 use florin_core::request::Side;
 use florin_net::{Client, Transaction};
@@ -16,6 +19,8 @@ use crate::output::Output;
 /// Post one transaction
 ///
 /// For example: florin post --debit @cash:100 --credit @alice:97.50 --credit @fees:2.50 --asset EUR
+///
+/// An exchange names the asset of each amount; debits equal credits in each of them: florin post --debit @bob-eur:50EUR --credit @desk-eur:50EUR --debit @desk-usd:54.20USD --credit @bob-usd:54.20USD
 #[derive(Debug, Args)]
 pub struct PostArguments {
     #[command(flatten)]
@@ -42,13 +47,13 @@ pub struct HoldArguments {
 
 #[derive(Debug, Args)]
 struct PostingArguments {
-    /// Account and amount on the debit side; may be repeated
-    #[arg(long, value_name = "ACCOUNT:AMOUNT", required = true)]
+    /// Account and amount on the debit side, with the asset's code behind the amount where it is not --asset; may be repeated
+    #[arg(long, value_name = "ACCOUNT:AMOUNT[CODE]", required = true)]
     debit: Vec<String>,
-    /// Account and amount on the credit side; may be repeated
-    #[arg(long, value_name = "ACCOUNT:AMOUNT", required = true)]
+    /// The same on the credit side; may be repeated
+    #[arg(long, value_name = "ACCOUNT:AMOUNT[CODE]", required = true)]
     credit: Vec<String>,
-    /// The asset of all postings, by code or number [default: the ledger's only asset]
+    /// The asset of all amounts without a code, by code or number [default: the ledger's only asset]
     #[arg(long, value_name = "CODE")]
     asset: Option<String>,
     /// Skip limits and freezes
@@ -76,11 +81,19 @@ pub fn run_hold(arguments: &HoldArguments, output: Output) -> CliResult {
 }
 
 async fn transaction(client: &Client, arguments: &PostingArguments, item: &ItemArguments) -> CliResult<Transaction> {
-    let asset = assets::find(client, arguments.asset.as_deref()).await?;
+    let mut known: BTreeMap<Option<&str>, Asset> = BTreeMap::new();
     let mut transaction = Transaction::journal(item.id()?);
     for (texts, side) in [(&arguments.debit, Side::Debit), (&arguments.credit, Side::Credit)] {
         for text in texts {
-            let (account, amount) = parse_posting(text, asset.scale)?;
+            let (account, amount, code) = split_posting(text)?;
+            let code = code.or(arguments.asset.as_deref());
+            if !known.contains_key(&code) {
+                known.insert(code, assets::find(client, code).await?);
+            }
+            let asset = &known[&code];
+            let amount = parse_amount(amount, asset.scale)
+                .map_err(|e| CliError::cannot(format!("'{text}': {e}"), "correct the amount"))?;
+            let account = parse_account(account)?;
             transaction = transaction.with_posting(side, account, asset.number, amount);
         }
     }
@@ -96,13 +109,15 @@ async fn transaction(client: &Client, arguments: &PostingArguments, item: &ItemA
     item.complete(transaction)
 }
 
-fn parse_posting(text: &str, scale: u8) -> CliResult<(u128, u128)> {
+/// Account, amount and code of `ACCOUNT:AMOUNT[CODE]`. The amount ends at its last digit, or at the first space: so a code that begins
+/// with a digit can be written too.
+fn split_posting(text: &str) -> CliResult<(&str, &str, Option<&str>)> {
     let (account, amount) = text.rsplit_once(':').ok_or_else(|| {
         CliError::cannot(format!("'{text}' is not ACCOUNT:AMOUNT"), "write for example --debit @cash:12.50")
     })?;
-    let amount =
-        parse_amount(amount, scale).map_err(|e| CliError::cannot(format!("'{text}': {e}"), "correct the amount"))?;
-    Ok((parse_account(account)?, amount))
+    let end = amount.find(|c: char| c.is_ascii_alphabetic() || c.is_whitespace()).unwrap_or(amount.len());
+    let (amount, code) = amount.split_at(end);
+    Ok((account, amount, Some(code.trim()).filter(|code| !code.is_empty())))
 }
 
 /// Seconds of `90`, `90s`, `15m`, `2h`, `7d`.
@@ -127,15 +142,20 @@ fn parse_timeout(text: &str) -> Result<u32, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::account_of_name;
 
     #[test]
-    fn a_posting_is_account_colon_amount() {
-        assert_eq!(parse_posting("7:12.5", 2).unwrap(), (7, 1250));
-        assert_eq!(parse_posting("@till:3:12", 0).unwrap(), (account_of_name("till:3"), 12));
-        for text in ["7", "7:", ":5", "7:0", "7:-1", "7:1.001"] {
-            assert!(parse_posting(text, 2).is_err(), "{text}");
+    fn a_posting_is_account_colon_amount_and_perhaps_a_code() {
+        for (text, parts) in [
+            ("7:12.5", ("7", "12.5", None)),
+            ("@till:3:12", ("@till:3", "12", None)),
+            ("@bob:54.20USD", ("@bob", "54.20", Some("USD"))),
+            ("@bob:5 1INCH", ("@bob", "5", Some("1INCH"))),
+            ("7:", ("7", "", None)),
+            ("7:-1", ("7", "-1", None)),
+        ] {
+            assert_eq!(split_posting(text).unwrap(), parts, "{text}");
         }
+        assert!(split_posting("7").is_err());
     }
 
     #[test]

@@ -141,21 +141,13 @@ fn table(record: &TransactionRecord, assets: &Assets, accounts: &HashMap<u128, A
 
 /// The kind of row that an item becomes.
 fn row_kind(item: &Transaction) -> RowKind {
-    match item.kind {
-        ItemKind::Post => match item.postings.as_slice() {
-            [first, second] if (first.side, second.side) == (Side::Debit, Side::Credit) => {
-                let alike = (first.amount, first.asset) == (second.amount, second.asset);
-                if alike { RowKind::Transfer } else { RowKind::Journal }
-            }
-            _ => RowKind::Journal,
-        },
-        ItemKind::Hold => RowKind::Hold,
-        ItemKind::Increase => RowKind::Increase,
-        ItemKind::Capture => RowKind::Capture,
-        ItemKind::Release => RowKind::Release,
-        ItemKind::Reverse => RowKind::Reversal,
-        ItemKind::Expiry => RowKind::Expiry,
-    }
+    let is_transfer = match item.postings.as_slice() {
+        [first, second] if (first.side, second.side) == (Side::Debit, Side::Credit) => {
+            (first.amount, first.asset) == (second.amount, second.asset)
+        }
+        _ => false,
+    };
+    RowKind::of(item.kind, is_transfer)
 }
 
 /// The account, side and asset of the posting that refused, with its index.

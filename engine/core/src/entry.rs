@@ -60,6 +60,20 @@ impl RowKind {
         RowKind::ALL.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
     }
 
+    /// The kind of row that an item becomes. `is_transfer`: it has the form of a transfer, which counts for posts only.
+    pub fn of(kind: ItemKind, is_transfer: bool) -> RowKind {
+        match kind {
+            ItemKind::Post if is_transfer => RowKind::Transfer,
+            ItemKind::Post => RowKind::Journal,
+            ItemKind::Hold => RowKind::Hold,
+            ItemKind::Increase => RowKind::Increase,
+            ItemKind::Capture => RowKind::Capture,
+            ItemKind::Release => RowKind::Release,
+            ItemKind::Reverse => RowKind::Reversal,
+            ItemKind::Expiry => RowKind::Expiry,
+        }
+    }
+
     /// The kind of item that it records, if it records one.
     pub fn item(self) -> Option<ItemKind> {
         match self {

@@ -16,7 +16,8 @@ use crate::shard_actor::{ShardAnswer, ShardRead, ToShard};
 
 /// A read of which answers of shards are missing.
 pub(super) struct PendingRead {
-    institution: u32,
+    /// Whose data it is about; none: the engine's own.
+    institution: Option<u32>,
     read: Arc<ShardRead>,
     then: AfterRead,
     answers: Vec<ShardAnswer>,
@@ -169,14 +170,14 @@ impl CoordinatorActor {
 }
 
 /// A read that the shards answer.
-pub(super) fn read(institution: u32, read: ShardRead, then: AfterRead) -> Pending {
+pub(super) fn read(institution: Option<u32>, read: ShardRead, then: AfterRead) -> Pending {
     Pending::Read(PendingRead { institution, read: Arc::new(read), then, answers: Vec::new(), after: 0, position: 0 })
 }
 
 /// The institution whose data a read is about.
 fn asks_as(pending: &Pending) -> Option<u32> {
     match pending {
-        Pending::Read(read) => Some(read.institution),
+        Pending::Read(read) => read.institution,
         Pending::Own(
             Command::LookUpTransactions { institution, .. }
             | Command::Institutions { institution }

@@ -157,7 +157,7 @@ impl Outgoing {
     }
 
     /// Takes the server's permits for what was reserved; false, and nothing is reserved, if the connection ends before.
-    pub async fn fund(&self, cost: Cost) -> bool {
+    async fn fund(&self, cost: Cost) -> bool {
         tokio::select! {
             biased;
             () = self.budget.take(cost) => true,

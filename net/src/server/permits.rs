@@ -283,3 +283,27 @@ async fn take(budget: &Semaphore, count: usize) -> Option<SemaphorePermit<'_>> {
         Err(_) => budget.acquire_many(count).await.expect("budgets are never closed"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use florin_core::request::ItemRow;
+    use zerocopy::{FromZeros, IntoBytes};
+
+    use super::*;
+
+    #[test]
+    fn originals_that_have_to_be_read_first_are_counted() {
+        let cost = |kind: ItemKind| {
+            let mut row = ItemRow::new_zeroed();
+            row.kind = kind as u8;
+            let payload = [row; 3].as_bytes().to_vec();
+            let length = payload.len();
+            let request = PostRequest::parse(1, 0, PostForm::Items, 3, Bytes::from(payload)).expect("three rows");
+            Cost::of(&Command::Post { request, want_postings: false }, length)
+        };
+        let (release, reverse) = (cost(ItemKind::Release), cost(ItemKind::Reverse));
+        assert_eq!(reverse.rows, release.rows);
+        assert!(reverse.bytes - release.bytes >= 3 * POSTINGS_MAX * size_of::<NamedPosting>());
+    }
+}

@@ -419,7 +419,7 @@ fn undecided_original(round: &Round, position: usize, id: u128) -> Original {
     let view = round.view(item).expect("an expiry has no id of its own");
     let target = original_of(round, item, position, id, postings_of(&view));
     let undecided = Some((round.number, position as u32));
-    Original::Found(Link::Original { target, undecided }, refusal_of_kind(row_kind(item.kind)))
+    Original::Found(Link::Original { target, undecided }, refusal_of_kind(RowKind::of(item.kind, true)))
 }
 
 /// An original in a round that is decided. `results`: once it is finished too.
@@ -434,7 +434,7 @@ fn decided_original(
     if !decisions[position].is_posted() {
         return Original::Refused(Outcome::OriginalNotPosted);
     }
-    if let Some(outcome) = refusal_of_kind(row_kind(item.kind)) {
+    if let Some(outcome) = refusal_of_kind(RowKind::of(item.kind, true)) {
         return Original::Refused(outcome);
     }
     let view = round.view(item).expect("an expiry has no id of its own");
@@ -463,17 +463,4 @@ fn captured(round: &Round, item: &RoundItem, results: &Results) -> Vec<NamedPost
             }
         })
         .collect()
-}
-
-/// The kind of row that an item becomes; a post as a transfer.
-fn row_kind(kind: ItemKind) -> RowKind {
-    match kind {
-        ItemKind::Post => RowKind::Transfer,
-        ItemKind::Hold => RowKind::Hold,
-        ItemKind::Increase => RowKind::Increase,
-        ItemKind::Capture => RowKind::Capture,
-        ItemKind::Release => RowKind::Release,
-        ItemKind::Reverse => RowKind::Reversal,
-        ItemKind::Expiry => RowKind::Expiry,
-    }
 }

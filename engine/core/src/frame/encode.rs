@@ -234,7 +234,7 @@ fn encode_item(finished: &FinishedRound, place: &Place<'_>, extension: &mut Vec<
         asset: 0.into(),
         principal: principal.into(),
         code: view.map_or(0, |v| v.code).into(),
-        kind: kind_of(item.kind, is_transfer) as u8,
+        kind: RowKind::of(item.kind, is_transfer) as u8,
         flags: flag(item.forced, FORCED)
             | flag(item.is_final && item.kind == ItemKind::Capture, FINAL)
             | flag(item.takes_all, ALL)
@@ -296,19 +296,6 @@ fn encode_item(finished: &FinishedRound, place: &Place<'_>, extension: &mut Vec<
         debit_entry: if decision.is_posted() { LogEntry::default() } else { refused },
         credit_entry: LogEntry::default(),
         tail,
-    }
-}
-
-fn kind_of(kind: ItemKind, is_transfer: bool) -> RowKind {
-    match kind {
-        ItemKind::Post if is_transfer => RowKind::Transfer,
-        ItemKind::Post => RowKind::Journal,
-        ItemKind::Hold => RowKind::Hold,
-        ItemKind::Increase => RowKind::Increase,
-        ItemKind::Capture => RowKind::Capture,
-        ItemKind::Release => RowKind::Release,
-        ItemKind::Reverse => RowKind::Reversal,
-        ItemKind::Expiry => RowKind::Expiry,
     }
 }
 

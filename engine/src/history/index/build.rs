@@ -323,3 +323,33 @@ impl Blocks<'_> {
         (self.pace)(std::mem::take(&mut self.chunk).len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_of_many_accounts_come_together_in_log_order_and_a_gap_is_noticed() {
+        const ACCOUNTS: u32 = 5_000;
+        let (mut runs, salt) = (Runs::default(), 7);
+        let account = |number: u32| u128::from(number) << 64;
+        // Two institutions have the same accounts; each account begins at a version of its own.
+        for row in 0..3 * ACCOUNTS {
+            let (number, turn) = (row % ACCOUNTS, u64::from(row / ACCOUNTS));
+            let version = u64::from(number) + turn;
+            assert!(runs.add(salt, 1 + number % 2, account(number / 2), version, row));
+        }
+        assert!(!runs.add(salt, 1, account(0), 4, 0), "version 3 is missing");
+        runs.entries.pop();
+        runs.runs[0].count -= 1;
+        let (sorted, rows) = runs.sorted();
+        assert_eq!((sorted.len(), rows.len()), (ACCOUNTS as usize, 3 * ACCOUNTS as usize));
+        assert!(sorted.is_sorted_by_key(|run| (run.key, run.institution, run.account)));
+        for run in sorted {
+            let number = 2 * run.account[0] as u32 + (run.institution - 1);
+            assert_eq!((run.first_version, run.count), (u64::from(number), 3));
+            let own = &rows[run.start as usize..(run.start + run.count) as usize];
+            assert_eq!(own, [number, number + ACCOUNTS, number + 2 * ACCOUNTS]);
+        }
+    }
+}
