@@ -1,6 +1,6 @@
 //! `florin post` and `florin hold`: one transaction of two or more postings, posted or reserved.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::{BTreeMap, Entry};
 
 use clap::Args;
 use florin_core::asset::Asset;
@@ -87,10 +87,10 @@ async fn transaction(client: &Client, arguments: &PostingArguments, item: &ItemA
         for text in texts {
             let (account, amount, code) = split_posting(text)?;
             let code = code.or(arguments.asset.as_deref());
-            if !known.contains_key(&code) {
-                known.insert(code, assets::find(client, code).await?);
-            }
-            let asset = &known[&code];
+            let asset = match known.entry(code) {
+                Entry::Occupied(asked) => asked.into_mut(),
+                Entry::Vacant(new) => new.insert(assets::find(client, code).await?),
+            };
             let amount = parse_amount(amount, asset.scale)
                 .map_err(|e| CliError::cannot(format!("'{text}': {e}"), "correct the amount"))?;
             let account = parse_account(account)?;
