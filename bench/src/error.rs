@@ -1,6 +1,6 @@
 //! Why a benchmark could not run, or why its books did not add up.
 
-use florin_net::ClientError;
+use florin_net::{ClientError, PipelineLost};
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +11,9 @@ pub enum BenchError {
     /// A request failed.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// A connection under load was lost.
+    #[error(transparent)]
+    Lost(#[from] PipelineLost),
     /// The server refused what a benchmark never has refused.
     #[error("{0}")]
     Refused(String),

@@ -1,24 +1,90 @@
-//! What the machine says about a run: CPU time of processes, steal, and which file system a folder is on. Linux's /proc.
+//! What the machine says about itself and about a run: CPU time of processes and threads, memory, steal, and which file
+//! system a folder is on. Linux's /proc.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+
+use serde::Serialize;
 
 /// Clock ticks of /proc per second: USER_HZ, 100 on every Linux that we run on.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// CPU time of a process so far, user and system, seconds; none if there is no such process.
 pub fn cpu_seconds(pid: u32) -> Option<f64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(cpu_of_stat(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?.1)
+}
+
+/// CPU time of this thread so far, user and system, seconds.
+pub fn own_thread_cpu_seconds() -> Option<f64> {
+    Some(cpu_of_stat(&std::fs::read_to_string("/proc/thread-self/stat").ok()?)?.1)
+}
+
+/// Name and CPU seconds of each thread of a process, by thread id.
+pub fn threads_cpu_seconds(pid: u32) -> BTreeMap<u32, (String, f64)> {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return BTreeMap::new() };
+    tasks
+        .filter_map(|task| {
+            let task = task.ok()?;
+            let id = task.file_name().to_str()?.parse().ok()?;
+            Some((id, cpu_of_stat(&std::fs::read_to_string(task.path().join("stat")).ok()?)?))
+        })
+        .collect()
+}
+
+/// Name and CPU seconds of a line of stat.
+fn cpu_of_stat(text: &str) -> Option<(String, f64)> {
     // The name in parentheses may hold spaces; the fields after it are fixed.
-    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let (front, rest) = text.rsplit_once(')')?;
+    let name = front.split_once('(')?.1.to_string();
+    let fields: Vec<&str> = rest.split_whitespace().collect();
     let ticks = |index: usize| fields.get(index)?.parse::<u64>().ok();
-    Some((ticks(11)? + ticks(12)?) as f64 / TICKS_PER_SECOND)
+    Some((name, (ticks(11)? + ticks(12)?) as f64 / TICKS_PER_SECOND))
 }
 
 /// Highest resident memory of a process so far, bytes.
 pub fn peak_memory_bytes(pid: u32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = text.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    kilobytes(&format!("/proc/{pid}/status"), "VmHWM:")
+}
+
+/// Resident memory of a process, bytes.
+pub fn memory_bytes(pid: u32) -> Option<u64> {
+    kilobytes(&format!("/proc/{pid}/status"), "VmRSS:")
+}
+
+/// A value in kB of a file of /proc, bytes.
+fn kilobytes(path: &str, name: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let line = text.lines().find_map(|l| l.strip_prefix(name))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+/// What the machine is.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Machine {
+    /// Model of the processor.
+    pub processor: String,
+    /// Processors that this process may use.
+    pub cores: usize,
+    /// Memory, bytes.
+    pub memory_bytes: u64,
+    /// System and release of its kernel.
+    pub kernel: String,
+}
+
+impl Machine {
+    /// This one.
+    pub fn this() -> Machine {
+        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        let processors = read("/proc/cpuinfo");
+        let model = processors.lines().find_map(|l| l.strip_prefix("model name")?.split_once(':'));
+        let kernel = [read("/proc/sys/kernel/ostype"), read("/proc/sys/kernel/osrelease")];
+        Machine {
+            processor: model.map_or("unknown", |(_, model)| model.trim()).to_string(),
+            cores: std::thread::available_parallelism().map_or(1, |cores| cores.get()),
+            memory_bytes: kilobytes("/proc/meminfo", "MemTotal:").unwrap_or(0),
+            kernel: kernel.map(|part| part.trim().to_string()).join(" "),
+        }
+    }
 }
 
 /// Time since boot of all CPUs and the part of it that the hypervisor gave to others, in ticks.
@@ -43,6 +109,14 @@ impl CpuTicks {
         let total = self.total.saturating_sub(earlier.total);
         if total == 0 { 0.0 } else { self.steal.saturating_sub(earlier.steal) as f64 * 100.0 / total as f64 }
     }
+}
+
+/// Lets this process, and those that it starts, have as many open files as the system allows: a thousand connections need
+/// more than the usual limit. Where that is refused the limit stays as it is.
+pub fn raise_open_files() {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, raised);
 }
 
 /// The file system that holds a folder, like `ext4 on /dev/vda`.
@@ -90,7 +164,18 @@ mod tests {
         let me = std::process::id();
         assert!(cpu_seconds(me).is_some_and(|s| s >= 0.0));
         assert!(peak_memory_bytes(me).is_some_and(|b| b > 100_000));
-        assert!(cpu_seconds(u32::MAX).is_none());
+        assert!(memory_bytes(me) <= peak_memory_bytes(me) && own_thread_cpu_seconds() <= cpu_seconds(me));
+        assert!(cpu_seconds(u32::MAX).is_none() && threads_cpu_seconds(u32::MAX).is_empty());
+        assert!(threads_cpu_seconds(me).contains_key(&me));
+        let machine = Machine::this();
+        assert!(machine.cores > 0 && machine.memory_bytes > 1 << 20 && machine.kernel.starts_with("Linux "));
+    }
+
+    #[test]
+    fn names_of_threads_may_hold_anything() {
+        let line = "7 (a) b) S 1 7 7 0 -1 4194304 1 0 0 0 250 50 0 0 20 0 1 0 10 0 0";
+        assert_eq!(cpu_of_stat(line), Some(("a) b".to_string(), 3.0)));
+        assert_eq!(cpu_of_stat("7 (a"), None);
     }
 
     #[test]

@@ -1,231 +1,151 @@
-//! What is posted: which accounts, in which rows, with which ids. Built before the clock starts.
-//!
-//! A template is the payload of one request. While a run goes on only its ids change, in place; how often each was
-//! acknowledged gives the exact balance and version that every account must have afterwards.
+//! What is posted: the published workloads, and what each of them is made of.
 
-use bytes::{Bytes, BytesMut};
-use florin_core::request::TransferRow;
-use rand::{Rng, RngExt, SeedableRng};
-use zerocopy::IntoBytes;
-use zerocopy::little_endian::{U16, U32, U128};
+use florin_core::limits::{REQUEST_BYTES_MAX, REQUEST_ITEMS_MAX};
+use florin_core::request::{ItemRow, PostForm, PostingRow};
 
-/// Accounts of a run have ids from this number on.
-const ACCOUNT_BASE: u128 = 0xb3c4_0000_0000_0000;
-/// Largest amount of a transfer, minor units.
-const AMOUNT_MAX: u64 = 100_000;
-
-/// Which accounts a transfer touches.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Shape {
-    /// Two different accounts at random.
-    Uniform,
-    /// One account is on a side of every transfer, in turn debited and credited; the other is random.
-    Hot,
-}
-
-/// How ids follow each other.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum IdOrder {
-    /// Milliseconds since 1970, then a number of the run, then a counter, like UUIDv7 or ULID.
-    TimeOrdered,
-    /// 128 random bits.
-    Random,
-}
-
-/// A workload.
-#[derive(Clone, Copy, Debug)]
-pub struct Workload {
-    /// Accounts in play.
-    pub accounts: u32,
-    /// Which of them a transfer touches.
-    pub shape: Shape,
-    /// Ids.
-    pub ids: IdOrder,
-    /// Transfers of a request.
-    pub batch: usize,
-    /// Number of the asset.
-    pub asset: u32,
-}
-
-/// The id of an account by its index.
-pub fn account_id(index: u32) -> u128 {
-    // The multiplication spreads the ids over their range, as ids of real systems are; an odd factor keeps them apart.
-    ACCOUNT_BASE << 64 | u128::from((u64::from(index) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
-}
+use crate::ids::IdOrder;
 
 /// A pseudo-random generator that is seeded, small and fast.
 pub type Random = rand::rngs::SmallRng;
 
-/// One request that is sent again and again with new ids.
-pub struct Template {
-    payload: BytesMut,
-    /// Account indexes and amount of each row: debit, credit.
-    pub moves: Vec<(u32, u32, u64)>,
-    /// How often it was acknowledged as posted.
-    pub acknowledged: u64,
+/// Which accounts a transaction touches, and what it does to them.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Shape {
+    /// Two different accounts at random.
+    Uniform,
+    /// Two different accounts; the account of rank k comes with weight k^-exponent.
+    Zipf(f64),
+    /// One account is on a side of every transfer, in turn debited and credited; the other is random.
+    Hot,
+    /// One account is credited by every transfer.
+    HotCredit,
+    /// One account is debited by every transfer. It may not go below zero and has plenty.
+    HotDebit,
+    /// One account is debited by 99 transfers of 100 and may not go below zero; the hundredth brings money for about
+    /// half of them.
+    HotDebitEmpty,
+    /// Two accounts pay each other in turn.
+    DualHot,
+    /// Two accounts that may not go below zero pass one coin of a minor unit back and forth.
+    LastCoin,
+    /// Journals of this many postings, 3 or 5: one account pays several others.
+    Journal(usize),
+    /// A request of holds, then a request that captures them.
+    Holds,
 }
 
-impl Template {
-    /// Builds one; `row` counts rows of the whole run, so that the hot account changes sides.
-    pub fn build(workload: &Workload, random: &mut Random) -> Template {
-        let mut payload = BytesMut::with_capacity(workload.batch * size_of::<TransferRow>());
-        let mut moves = Vec::with_capacity(workload.batch);
-        for row in 0..workload.batch {
-            let (debit, credit) = pair(workload, row, random);
-            let amount = random.random_range(1..=AMOUNT_MAX);
-            moves.push((debit, credit, amount));
-            let row = TransferRow {
-                id: U128::new(0),
-                debit: U128::new(account_id(debit)),
-                credit: U128::new(account_id(credit)),
-                amount: U128::new(u128::from(amount)),
-                reference: U128::new(0),
-                asset: U32::new(workload.asset),
-                code: U16::new(1),
-                flags: U16::new(0),
-                value_date: U16::new(0),
-                voucher_length: U16::new(0),
-                kind: 0,
-                reserved_a: [0; 3],
-                timeout: U32::new(0),
-                link: U128::new(0),
-                reserved: [0; 12],
-            };
-            payload.extend_from_slice(row.as_bytes());
-        }
-        Template { payload, moves, acknowledged: 0 }
-    }
-
-    /// Writes new ids into the rows and gives the payload away; [`Template::give_back`] brings it back.
-    pub fn take(&mut self, ids: &mut IdSource) -> Bytes {
-        let mut payload = std::mem::take(&mut self.payload);
-        ids.begin_request();
-        let rows = self.moves.len();
-        let mut next_sample = 0;
-        for (index, row) in payload.chunks_exact_mut(size_of::<TransferRow>()).enumerate() {
-            let id = ids.next();
-            row[..16].copy_from_slice(&id.to_le_bytes());
-            if index == next_sample || index + 1 == rows {
-                ids.samples.push(id);
-                next_sample += rows / (SAMPLES - 1) + 1;
-            }
-        }
-        payload.freeze()
-    }
-
-    /// Takes the payload back; without a copy if nobody else holds it.
-    pub fn give_back(&mut self, payload: Bytes) {
-        self.payload = payload.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
-    }
+/// A workload with its published name.
+#[derive(Clone, Copy, Debug)]
+pub struct Published {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What is posted.
+    pub shape: Shape,
+    /// Percent of the transactions that are posted again.
+    pub repeats_percent: u8,
+    /// Percent of the requests that look accounts up.
+    pub reads_percent: u8,
+    /// One line about it.
+    pub what: &'static str,
 }
 
-fn pair(workload: &Workload, row: usize, random: &mut Random) -> (u32, u32) {
-    let other = |than: u32, random: &mut Random| {
-        let index = random.random_range(0..workload.accounts - 1);
-        if index >= than { index + 1 } else { index }
-    };
-    match workload.shape {
-        Shape::Uniform => {
-            let debit = random.random_range(0..workload.accounts);
-            (debit, other(debit, random))
-        }
-        // Account 0 is the merchant. With one row per template the side must not depend on the row alone.
-        Shape::Hot => {
-            let customer = other(0, random);
-            let debited = if workload.batch == 1 { random.random::<bool>() } else { row.is_multiple_of(2) };
-            if debited { (0, customer) } else { (customer, 0) }
-        }
+const fn plain(name: &'static str, shape: Shape, what: &'static str) -> Published {
+    Published { name, shape, repeats_percent: 0, reads_percent: 0, what }
+}
+
+/// All workloads, in the order in which they are listed.
+pub const WORKLOADS: &[Published] = &[
+    plain("uniform", Shape::Uniform, "two accounts at random"),
+    plain("zipf", Shape::Zipf(0.99), "accounts by rank with exponent 0.99; --zipf takes others"),
+    plain("zipf-1.2", Shape::Zipf(1.2), "the same with exponent 1.2"),
+    plain("zipf-1.5", Shape::Zipf(1.5), "the same with exponent 1.5"),
+    plain("hot", Shape::Hot, "one account in every transfer, debited and credited in turn"),
+    plain("hot-credit", Shape::HotCredit, "one account credited by every transfer"),
+    plain("hot-debit", Shape::HotDebit, "one account debited by every transfer, with a floor and plenty of money"),
+    plain("hot-debit-empty", Shape::HotDebitEmpty, "the same with money for about half: the others are refused"),
+    plain("dual-hot", Shape::DualHot, "two accounts pay each other"),
+    plain("last-coin", Shape::LastCoin, "two accounts pass one coin back and forth; out of turn it is refused"),
+    plain("journal-3", Shape::Journal(3), "journals of 3 postings: one debit, two credits"),
+    plain("journal-5", Shape::Journal(5), "journals of 5 postings: one debit, four credits"),
+    plain("holds", Shape::Holds, "requests of holds, each followed by one that captures them"),
+    Published { repeats_percent: 1, ..plain("repeats-1", Shape::Uniform, "uniform, 1 % of it posted again") },
+    Published { repeats_percent: 10, ..plain("repeats-10", Shape::Uniform, "uniform, 10 % of it posted again") },
+    Published { reads_percent: 10, ..plain("reads-10", Shape::Uniform, "uniform, 10 % of the requests are look-ups") },
+];
+
+impl Published {
+    /// The workload of a name.
+    pub fn find(name: &str) -> Option<&'static Published> {
+        WORKLOADS.iter().find(|workload| workload.name == name)
     }
 }
 
-/// Where ids come from.
-pub struct IdSource {
-    order: IdOrder,
-    random: Random,
-    run: u128,
-    milliseconds: u128,
-    counter: u128,
-    /// Ids of the request made last, up to [`SAMPLES`] of them, for looking them up afterwards.
-    samples: Vec<u128>,
-}
-
-/// Ids of a request that are kept, at most.
-pub const SAMPLES: usize = 32;
-
-impl IdSource {
-    /// Ids of one sender; `seed` must differ between all runs on a ledger, `sender` between the senders of a run.
-    pub fn new(order: IdOrder, seed: u64, sender: u16) -> IdSource {
-        let random = Random::seed_from_u64(seed ^ u64::from(sender).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let run = u128::from(seed as u16) << 16 | u128::from(sender);
-        IdSource { order, random, run, milliseconds: 0, counter: 0, samples: Vec::with_capacity(SAMPLES) }
-    }
-
-    fn begin_request(&mut self) {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        self.milliseconds = self.milliseconds.max(now.as_millis());
-        self.samples.clear();
-    }
-
-    fn next(&mut self) -> u128 {
-        match self.order {
-            IdOrder::Random => u128::from(self.random.next_u64()) << 64 | u128::from(self.random.next_u64()),
-            IdOrder::TimeOrdered => {
-                self.counter += 1;
-                self.milliseconds << 80 | self.run << 48 | self.counter
-            }
+impl Shape {
+    /// Postings of a transaction.
+    pub fn postings(self) -> usize {
+        match self {
+            Shape::Journal(postings) => postings,
+            _ => 2,
         }
     }
 
-    /// Ids of the request made last, from its first row to its last.
-    pub fn samples(&self) -> &[u128] {
-        &self.samples
+    /// The form of its requests; captures are items too.
+    pub fn form(self) -> PostForm {
+        if self.postings() == 2 { PostForm::Transfers } else { PostForm::Items }
     }
+
+    /// Most transactions that fit into a request.
+    pub fn batch_max(self) -> usize {
+        match self.form() {
+            PostForm::Transfers => REQUEST_ITEMS_MAX,
+            PostForm::Items => REQUEST_BYTES_MAX / (size_of::<ItemRow>() + self.postings() * size_of::<PostingRow>()),
+        }
+    }
+
+    /// Whether refusals for lack of money belong to it.
+    pub fn may_refuse(self) -> bool {
+        matches!(self, Shape::HotDebitEmpty | Shape::LastCoin)
+    }
+}
+
+/// A workload with its sizes.
+#[derive(Clone, Copy, Debug)]
+pub struct Workload {
+    /// What is posted.
+    pub shape: Shape,
+    /// Percent of the transactions that are posted again, 0 to 100.
+    pub repeats_percent: u8,
+    /// Percent of the requests that look accounts up, 0 to 99.
+    pub reads_percent: u8,
+    /// Order of ids.
+    pub ids: IdOrder,
+    /// Transactions of a request.
+    pub batch: usize,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use florin_core::request::{PostForm, PostRequest};
-
-    fn workload(shape: Shape, batch: usize) -> Workload {
-        Workload { accounts: 50, shape, ids: IdOrder::TimeOrdered, batch, asset: 978 }
-    }
 
     #[test]
-    fn templates_are_well_formed_requests_with_new_ids_each_time() {
-        for (shape, order) in [(Shape::Uniform, IdOrder::Random), (Shape::Hot, IdOrder::TimeOrdered)] {
-            let mut template = Template::build(&workload(shape, 100), &mut Random::seed_from_u64(7));
-            let mut ids = IdSource::new(order, 1, 2);
-            let mut seen = std::collections::HashSet::new();
-            for _ in 0..3 {
-                let payload = template.take(&mut ids);
-                let request = PostRequest::parse(1, 0, PostForm::Transfers, 100, payload.clone()).unwrap();
-                for index in 0..100 {
-                    assert_eq!(request.check_shape(index, &request.item(index)), Ok(()));
-                    assert!(seen.insert(request.item(index).id));
-                }
-                assert!(
-                    (2..=SAMPLES).contains(&ids.samples().len()) && ids.samples().iter().all(|id| seen.contains(id))
-                );
-                assert_eq!(ids.samples().last(), Some(&request.item(99).id));
-                drop(request);
-                template.give_back(payload);
-            }
+    fn names_are_found_and_differ() {
+        for workload in WORKLOADS {
+            assert_eq!(Published::find(workload.name).map(|w| w.what), Some(workload.what));
         }
+        assert!(Published::find("nothing").is_none());
     }
 
     #[test]
-    fn hot_transfers_always_touch_the_merchant_on_both_sides_in_turn() {
-        let template = Template::build(&workload(Shape::Hot, 100), &mut Random::seed_from_u64(7));
-        assert!(template.moves.iter().all(|&(debit, credit, _)| (debit == 0) != (credit == 0)));
-        assert_eq!(template.moves.iter().filter(|m| m.0 == 0).count(), 50);
-        let template = Template::build(&workload(Shape::Uniform, 1000), &mut Random::seed_from_u64(7));
-        assert!(template.moves.iter().all(|&(debit, credit, _)| debit != credit && debit < 50 && credit < 50));
-    }
-
-    #[test]
-    fn account_ids_differ() {
-        let ids: std::collections::HashSet<u128> = (0..100_000).map(account_id).collect();
-        assert_eq!(ids.len(), 100_000);
+    fn full_requests_of_every_shape_fit() {
+        for Published { shape, .. } in WORKLOADS {
+            let row = match shape.form() {
+                PostForm::Transfers => 128,
+                PostForm::Items => 64 + 48 * shape.postings(),
+            };
+            assert!(
+                shape.batch_max() * row <= REQUEST_BYTES_MAX && (shape.batch_max() + 1) * row > REQUEST_BYTES_MAX
+                    || shape.batch_max() == REQUEST_ITEMS_MAX
+            );
+        }
     }
 }

@@ -3,9 +3,10 @@
 use clap::Args;
 use serde_json::Value;
 
+use crate::amount::format_count;
 use crate::client::{Target, client_error, with_session};
 use crate::error::{CliResult, EXIT_FINE};
-use crate::output::Output;
+use crate::output::{Align, Output, Table};
 
 /// Show the figures of a server since its start.
 #[derive(Debug, Args)]
@@ -21,13 +22,28 @@ pub fn run(arguments: &StatsArguments, output: Output) -> CliResult {
         output.object(&strings_for_large(&stats));
         if let Value::Object(fields) = &stats {
             let width = fields.keys().map(String::len).max().unwrap_or(0);
-            for (name, value) in fields {
+            for (name, value) in fields.iter().filter(|(name, _)| *name != "stages") {
                 let shown = value.as_str().map_or_else(|| value.to_string(), str::to_string);
                 output.text(format!("{name:<width$}  {shown}"));
             }
         }
+        show_stages(&stats["stages"], output);
         Ok(EXIT_FINE)
     })
+}
+
+/// The times of the stages as a table.
+fn show_stages(stages: &Value, output: Output) {
+    let Value::Array(stages) = stages else { return };
+    const FIGURES: [&str; 6] = ["count", "mean_ns", "p50_ns", "p99_ns", "p999_ns", "max_ns"];
+    output.text("\nstages since the server's start, nanoseconds");
+    let heads = std::iter::once(("stage", Align::Left)).chain(FIGURES.map(|name| (name, Align::Right)));
+    let mut table = Table::new(&heads.collect::<Vec<_>>());
+    for stage in stages {
+        let figures = FIGURES.map(|name| stage[name].as_u64().map_or_else(String::new, format_count));
+        table.row(std::iter::once(stage["name"].as_str().unwrap_or_default().to_string()).chain(figures).collect());
+    }
+    table.lines().into_iter().for_each(|line| output.text(line));
 }
 
 /// Counters that may grow beyond 2^53 become strings.

@@ -17,13 +17,16 @@ use florin_core::frame::FrameDraft;
 use florin_core::link::Facts;
 use florin_core::outcome::Outcome;
 use florin_core::request::{ChangeRequest, ControlRequest, ItemResult, PostRequest};
-use florin_wal::{LogFailure, LogWriter, Room};
+use florin_core::round::Round;
+use florin_wal::{FrameBuffer, LogFailure, LogWriter, Room};
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::handle::{Command, OnReply, Reply};
 use crate::history::{History, Job, Query};
-use crate::shard_actor::{FromShard, ShardActor, ShardRead, ToShard};
+use crate::inbox::{Arrived, Inbox, Submission};
+use crate::shard_actor::{FromShard, ShardActor, ShardRead, SharedShard, ToShard};
+use crate::stages::{Stage, Stages};
 pub use originals::Found;
 use originals::HeldBack;
 use reads::{AfterRead, PendingRead, read};
@@ -32,41 +35,36 @@ use watch::Watcher;
 /// Frames that may be under way (decided or at the writer) while few items wait: a second one would only take away from
 /// the company that the next round can have.
 const FRAMES_UNDER_WAY_FEW: usize = 1;
-/// Frames that may be under way while many items wait.
-const FRAMES_UNDER_WAY_MANY: usize = 2;
+/// Frames that may be under way while many items wait: one being made, one at the shard, one at the log.
+const FRAMES_UNDER_WAY_MANY: usize = 3;
 /// What counts as many items.
 const MANY_ITEMS: usize = 256;
+
+/// Most items of a round that the coordinator lets the only shard run at once, on its own thread. Decision 0008.
+const DIRECT_ITEMS_MAX: usize = 4_096;
 
 /// How soon to look again for a hold that is due and could not expire at once, because the disk is full or the hold is being
 /// decided on.
 const DUE_AGAIN: Duration = Duration::from_millis(20);
-
-/// A request from outside.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Submit {
-    /// The connection, or another caller, whose requests keep their order.
-    pub origin: u64,
-    /// What is asked.
-    pub command: Command,
-    /// Whom to tell.
-    pub on_reply: OnReply,
-}
 
 /// From the writer thread: everything up to this frame is durable.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Durable(pub u64);
 
+/// What the actor shares with handles and other threads.
+#[derive(Clone, Default)]
+pub struct Common {
+    /// Requests on their way in.
+    pub inbox: Arc<Inbox>,
+    /// Times of the stages.
+    pub stages: Arc<Stages>,
+}
+
 /// Finish what is under way, refuse what comes, seal the log; then say so.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Stop(pub oneshot::Sender<Result<(), LogFailure>>);
-
-/// Close a round, once all messages that wait have been taken.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Close;
 
 /// It is time for something: a hold is due, or a watch ends.
 #[derive(Message)]
@@ -79,12 +77,19 @@ enum Pending {
         request: Arc<PostRequest>,
         want_postings: bool,
     },
-    Control(ControlRequest),
+    Control(Box<ControlRequest>),
     Change(Arc<ChangeRequest>),
     Open,
-    Read(PendingRead),
+    Read(Box<PendingRead>),
     /// Needs no shard: answered from the coordinator's own knowledge.
-    Own(Command),
+    Own(Box<Command>),
+}
+
+/// A round that is not durable, and when it began its stages.
+struct TimedRound {
+    number: u64,
+    handed_over: Instant,
+    decided: Option<Instant>,
 }
 
 /// What leaves when a frame is durable.
@@ -98,6 +103,12 @@ enum Release {
 pub struct CoordinatorActor {
     core: core::Coordinator,
     shards: Vec<Addr<ShardActor>>,
+    /// The shard, if there is one only.
+    only_shard: Option<SharedShard>,
+    /// Messages that were sent to each shard.
+    sent: u64,
+    /// The frame of the round that was run last, if the shard laid it out.
+    laid_out: Option<(u64, FrameBuffer)>,
     writer: Option<LogWriter>,
     history: History,
     clock: Clock,
@@ -117,11 +128,13 @@ pub struct CoordinatorActor {
     reading: usize,
     alarm: Option<(Instant, SpawnHandle)>,
     address: Option<Addr<CoordinatorActor>>,
-    closing: bool,
     full: bool,
     stops: Vec<oneshot::Sender<Result<(), LogFailure>>>,
     stopped: bool,
-    closed_at: std::collections::VecDeque<(u64, Instant)>,
+    common: Common,
+    /// When the first of the requests came that wait.
+    waiting_since: Option<Instant>,
+    rounds: VecDeque<TimedRound>,
     round_us: hdrhistogram::Histogram<u64>,
 }
 
@@ -129,16 +142,21 @@ impl CoordinatorActor {
     /// Takes over a recovered coordinator.
     pub fn new(
         core: core::Coordinator,
-        shards: Vec<Addr<ShardActor>>,
+        shards: Vec<(Addr<ShardActor>, SharedShard)>,
         writer: LogWriter,
         history: History,
         clock: Clock,
         io: String,
+        common: Common,
     ) -> CoordinatorActor {
         let (durable, durable_sequence) = (core.last_round(), core.last_sequence());
+        let only_shard = if let [(_, shared)] = &*shards { Some(shared.clone()) } else { None };
         CoordinatorActor {
             core,
-            shards,
+            shards: shards.into_iter().map(|(address, _)| address).collect(),
+            only_shard,
+            sent: 0,
+            laid_out: None,
             writer: Some(writer),
             history,
             clock,
@@ -155,11 +173,12 @@ impl CoordinatorActor {
             reading: 0,
             alarm: None,
             address: None,
-            closing: false,
             full: false,
             stops: Vec::new(),
             stopped: false,
-            closed_at: std::collections::VecDeque::new(),
+            common,
+            waiting_since: None,
+            rounds: VecDeque::new(),
             round_us: hdrhistogram::Histogram::new_with_bounds(1, 60_000_000, 3).expect("constant bounds"),
         }
     }
@@ -174,7 +193,7 @@ impl CoordinatorActor {
                 (pending, core::Request::Post { request, want_postings, facts })
             }
             Command::Open(request) => (Pending::Open, core::Request::Open(request)),
-            Command::Control(request) => (Pending::Control(request.clone()), core::Request::Control(request)),
+            Command::Control(request) => (Pending::Control(Box::new(request.clone())), core::Request::Control(request)),
             Command::Change(request) => {
                 let request = Arc::new(request);
                 (Pending::Change(request.clone()), core::Request::Change(request))
@@ -208,7 +227,7 @@ impl CoordinatorActor {
             | Command::Linked { .. }
             | Command::Watch { .. }
             | Command::Institutions { .. }
-            | Command::Assets => (Pending::Own(command), core::Request::Read),
+            | Command::Assets => (Pending::Own(Box::new(command)), core::Request::Read),
         };
         self.pending.insert(ticket, (pending, on_reply));
         self.core.submit(ticket, request);
@@ -237,9 +256,16 @@ impl CoordinatorActor {
             let Some(admit) = self.admit(due) else { return };
             // Expiries are rows too: only where the room for them was looked at.
             self.core.allow_expiries(due && admit.is_ok());
+            let begun = Instant::now();
             if !self.core.close_round(now, admit) {
                 return;
             }
+            self.common.stages.record(Stage::Round, begun.elapsed());
+            if let Some(since) = self.waiting_since.take() {
+                self.common.stages.record(Stage::Queue, begun - since);
+            }
+            // What a full round leaves counts from now on.
+            self.waiting_since = self.core.has_waiting().then_some(begun);
             self.carry_out();
         }
     }
@@ -307,26 +333,27 @@ impl CoordinatorActor {
         while let Some(command) = self.core.next_command() {
             match command {
                 core::Command::Run(round) => {
-                    self.note_closed(round.number);
-                    self.shards[0].do_send(ToShard::Run(round));
+                    self.note_handed_over(round.number);
+                    self.run(round);
                 }
                 core::Command::Prepare(round) => {
-                    self.note_closed(round.number);
-                    self.to_shards(|| ToShard::Prepare(round.clone()));
+                    self.note_handed_over(round.number);
+                    self.tell_shards(|| ToShard::Prepare(round.clone()));
                 }
                 core::Command::Finish { round, decisions } => {
-                    self.to_shards(|| ToShard::Finish { round, decisions: decisions.clone() });
+                    self.note_decided(round);
+                    self.tell_shards(|| ToShard::Finish { round, decisions: decisions.clone() });
                 }
                 core::Command::PrepareOpening(opening) => {
-                    self.to_shards(|| ToShard::PrepareOpening(opening.clone()));
+                    self.tell_shards(|| ToShard::PrepareOpening(opening.clone()));
                 }
-                core::Command::FinishOpening { opening, sequences, times } => self.to_shards(|| {
+                core::Command::FinishOpening { opening, sequences, times } => self.tell_shards(|| {
                     let (opening, sequences, times) = (opening.clone(), sequences.clone(), times.clone());
                     ToShard::FinishOpening { opening, sequences, times }
                 }),
-                core::Command::Change(changes) => self.to_shards(|| ToShard::Change(changes.clone())),
+                core::Command::Change(changes) => self.tell_shards(|| ToShard::Change(changes.clone())),
                 core::Command::FetchOriginals { ticket, originals } => self.fetch_next(ticket, originals),
-                core::Command::Pass(number) => self.to_shards(|| ToShard::Pass(number)),
+                core::Command::Pass(number) => self.tell_shards(|| ToShard::Pass(number)),
                 core::Command::Frame(draft) => self.append(&draft),
                 core::Command::Read { ticket, after, position } => self.start_read(ticket, after, position),
                 core::Command::Answer(answer) => self.answer(answer),
@@ -334,23 +361,65 @@ impl CoordinatorActor {
         }
     }
 
-    fn to_shards(&self, message: impl Fn() -> ToShard) {
+    fn tell_shards(&mut self, message: impl Fn() -> ToShard) {
+        self.sent += 1;
         for shard in &self.shards {
             shard.do_send(message());
         }
     }
 
-    fn note_closed(&mut self, round: u64) {
-        self.closed_at.push_back((round, Instant::now()));
+    /// Lets the only shard run a round: a small one here and now, if its actor has nothing before it.
+    fn run(&mut self, round: Arc<Round>) {
+        let direct = self
+            .only_shard
+            .as_ref()
+            .filter(|shard| round.items.len() <= DIRECT_ITEMS_MAX && shard.is_done_with(self.sent));
+        match direct.map(|shard| shard.lock().run(&round)) {
+            Some((decisions, results)) => {
+                self.note_decided(round.number);
+                self.core.on_ran(round.number, decisions, results);
+            }
+            None => {
+                let frame = self.writer.as_ref().map(LogWriter::buffer);
+                self.sent += 1;
+                self.shards[0].do_send(ToShard::Run(round, frame));
+            }
+        }
+    }
+
+    fn note_handed_over(&mut self, number: u64) {
+        self.rounds.push_back(TimedRound { number, handed_over: Instant::now(), decided: None });
+    }
+
+    fn note_decided(&mut self, number: u64) {
+        let timed = self.rounds.iter_mut().find(|round| round.number == number);
+        let timed = timed.expect("a round was handed over before it is decided");
+        let now = Instant::now();
+        timed.decided = Some(now);
+        self.common.stages.record(Stage::Vote, now - timed.handed_over);
+    }
+
+    fn note_appended(&self, number: u64) {
+        let timed = self.rounds.iter().find(|round| round.number == number);
+        if let Some(decided) = timed.and_then(|round| round.decided) {
+            self.common.stages.record(Stage::Finish, decided.elapsed());
+        }
     }
 
     fn append(&mut self, draft: &FrameDraft) {
         let writer = self.writer.as_ref().expect("the log is closed after the last frame");
         let head = draft.head();
-        let mut buffer = writer.buffer();
-        let (payload, vouchers) = buffer.parts();
-        draft.encode(payload, vouchers);
+        let buffer = match self.laid_out.take() {
+            Some((number, buffer)) if number == head.number => buffer,
+            _ => {
+                let mut buffer = writer.buffer();
+                let (payload, vouchers) = buffer.parts();
+                draft.encode(payload, vouchers);
+                buffer
+            }
+        };
         writer.append(head.number, head.first_sequence, head.count, head.time, buffer);
+        self.note_appended(head.number);
         self.appended = head.number;
         self.appended_sequences.push_back((head.number, head.first_sequence + u64::from(head.count) - 1));
     }
@@ -366,7 +435,7 @@ impl CoordinatorActor {
             }
             Pending::Control(request) if !answer.repeats.is_empty() => {
                 let sequence = answer.repeats[0].sequence;
-                Release::Job(Job::ResolveControl { request, sequence }, on_reply)
+                Release::Job(Job::ResolveControl { request: *request, sequence }, on_reply)
             }
             _ => Release::Reply(Reply::Posted(answer.reply), on_reply),
         };
@@ -400,11 +469,10 @@ impl CoordinatorActor {
         }
         // The writer must not wait for the answers to be put together: its next frame first.
         self.close_rounds();
-        while let Some(&(round, at)) = self.closed_at.front().filter(|(round, _)| *round <= self.durable) {
-            self.closed_at.pop_front();
-            debug_assert!(round <= self.durable);
-            let us = u64::try_from(at.elapsed().as_micros()).unwrap_or(u64::MAX);
+        while let Some(round) = self.rounds.front().filter(|round| round.number <= self.durable) {
+            let us = u64::try_from(round.handed_over.elapsed().as_micros()).unwrap_or(u64::MAX);
             self.round_us.saturating_record(us.max(1));
+            self.rounds.pop_front();
         }
         let later = self.gate.split_off(&(self.durable + 1));
         for (_, releases) in std::mem::replace(&mut self.gate, later) {
@@ -459,33 +527,29 @@ impl Actor for CoordinatorActor {
     fn started(&mut self, ctx: &mut Context<Self>) {
         self.address = Some(ctx.address());
         self.set_alarm(ctx);
-        for shard in &self.shards {
-            shard.do_send(ToShard::Connect(ctx.address().recipient()));
-        }
+        let address = ctx.address();
+        self.tell_shards(|| ToShard::Connect(address.clone().recipient()));
     }
 }
 
-impl Handler<Submit> for CoordinatorActor {
+impl Handler<Arrived> for CoordinatorActor {
     type Result = ();
 
-    fn handle(&mut self, Submit { origin, command, on_reply }: Submit, ctx: &mut Context<Self>) {
+    fn handle(&mut self, Arrived(since): Arrived, ctx: &mut Context<Self>) {
+        self.common.inbox.open();
+        while let Some(Submission { origin, command, on_reply }) = self.common.inbox.next() {
+            if self.stopped {
+                on_reply(refusal_of(&command, Outcome::ShuttingDown));
+            } else {
+                self.take(origin, command, on_reply);
+            }
+        }
         if self.stopped {
-            on_reply(refusal_of(&command, Outcome::ShuttingDown));
             return;
         }
-        self.take(origin, command, on_reply);
-        if !self.closing {
-            self.closing = true;
-            ctx.notify(Close);
+        if self.core.has_waiting() {
+            self.waiting_since.get_or_insert(since);
         }
-    }
-}
-
-impl Handler<Close> for CoordinatorActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Close, ctx: &mut Context<Self>) {
-        self.closing = false;
         self.close_rounds();
         self.set_alarm(ctx);
         self.try_stop();
@@ -509,7 +573,11 @@ impl Handler<FromShard> for CoordinatorActor {
 
     fn handle(&mut self, message: FromShard, ctx: &mut Context<Self>) {
         match message {
-            FromShard::Ran { round, decisions, results } => self.core.on_ran(round, decisions, results),
+            FromShard::Ran { round, decisions, results, frame } => {
+                self.note_decided(round);
+                self.laid_out = frame.map(|frame| (round, frame));
+                self.core.on_ran(round, decisions, results);
+            }
             FromShard::Ballot(ballot) => self.core.on_ballot(ballot),
             FromShard::Finished(finished) => self.core.on_finished(finished),
             FromShard::OpeningBallot { shard, votes } => self.core.on_opening_ballot(shard, votes),

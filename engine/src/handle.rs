@@ -11,6 +11,8 @@ use florin_core::institution::Institution;
 use florin_core::request::{ChangeRequest, ControlRequest, OpenRequest, PostRequest};
 use serde::Serialize;
 
+use crate::stages::StageFigures;
+
 /// Most account ids in one look-up.
 pub const LOOK_UP_ACCOUNTS_MAX: usize = 8_190;
 /// Most accounts on one page of a listing.
@@ -229,4 +231,6 @@ pub struct EngineStats {
     pub io: String,
     /// From closing a round to its reply, percentiles 50, 99, 99.9 and the maximum.
     pub round_us: [u64; 4],
+    /// How long each stage of a request's way takes.
+    pub stages: Vec<StageFigures>,
 }

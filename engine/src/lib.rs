@@ -8,10 +8,13 @@ mod clock;
 mod coordinator_actor;
 mod handle;
 mod history;
+mod inbox;
 mod shard_actor;
+mod stages;
 mod start;
 mod verify;
 
 pub use handle::*;
+pub use stages::{Stage, StageFigures, Stages};
 pub use start::{Engine, EngineOptions, Placement, StartError, StartReport, Started, abort_on_panic, start, view};
 pub use verify::{VerifyError, VerifyReport, verify};

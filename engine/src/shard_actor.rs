@@ -1,12 +1,15 @@
 //! A shard as an actor: takes messages, lets the core's `Shard` do the work, sends back what it says. No rule lives here.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use actix::prelude::*;
 use florin_core::account::AccountKey;
 use florin_core::entry::AccountRecord;
-use florin_core::round::{Decision, Results, Round};
+use florin_core::frame::FrameDraft;
+use florin_core::round::{Decision, FinishedRound, Results, Round};
 use florin_core::shard::{Ballot, ChangeResult, Changes, Finished, OpenVote, Opening, Shard};
+use florin_wal::FrameBuffer;
 
 /// What the coordinator sends to a shard.
 #[derive(Message)]
@@ -14,8 +17,8 @@ use florin_core::shard::{Ballot, ChangeResult, Changes, Finished, OpenVote, Open
 pub enum ToShard {
     /// Where to answer; comes first.
     Connect(Recipient<FromShard>),
-    /// Run a round as the only shard.
-    Run(Arc<Round>),
+    /// Run a round as the only shard, and lay its frame out if nothing is left to decide.
+    Run(Arc<Round>, Option<FrameBuffer>),
     /// Vote on a round.
     Prepare(Arc<Round>),
     /// Apply what was accepted.
@@ -90,6 +93,8 @@ pub enum FromShard {
         decisions: Arc<Vec<Decision>>,
         /// What the postings did.
         results: Results,
+        /// The round's frame.
+        frame: Option<FrameBuffer>,
     },
     /// Votes on a round.
     Ballot(Ballot),
@@ -118,32 +123,73 @@ pub enum FromShard {
     },
 }
 
+/// A shard that its actor shares with the coordinator, which runs small rounds itself while the actor has nothing to do: waking a
+/// thread, twice, costs more than they do. Decision 0008.
+#[derive(Clone)]
+pub struct SharedShard {
+    shard: Arc<Mutex<Shard>>,
+    /// Messages that the actor is done with.
+    done: Arc<AtomicU64>,
+}
+
+impl SharedShard {
+    /// Shares a shard.
+    pub fn new(shard: Shard) -> SharedShard {
+        SharedShard { shard: Arc::new(Mutex::new(shard)), done: Arc::default() }
+    }
+
+    /// Whether the actor is done with all of the messages that it was sent.
+    pub fn is_done_with(&self, sent: u64) -> bool {
+        self.done.load(Ordering::Acquire) == sent
+    }
+
+    /// The shard. Only the actor waits here, and only while a small round is run.
+    pub fn lock(&self) -> MutexGuard<'_, Shard> {
+        self.shard.lock().expect("a panic ends the process")
+    }
+}
+
 /// The actor.
 pub struct ShardActor {
-    shard: Shard,
+    shared: SharedShard,
     coordinator: Option<Recipient<FromShard>>,
 }
 
 impl ShardActor {
     /// An actor for a shard.
-    pub fn new(shard: Shard) -> ShardActor {
-        ShardActor { shard, coordinator: None }
+    pub fn new(shared: SharedShard) -> ShardActor {
+        ShardActor { shared, coordinator: None }
     }
 
     fn send(&self, message: FromShard) {
         self.coordinator.as_ref().expect("a shard is connected before its first message").do_send(message);
     }
+}
 
-    fn answer(&self, read: &ShardRead) -> ShardAnswer {
-        match read {
-            ShardRead::Accounts(keys) => ShardAnswer::Accounts(
-                keys.iter().enumerate().filter_map(|(at, key)| Some((at, self.shard.look_up(key)?))).collect(),
-            ),
-            ShardRead::List { institution, after, limit } => {
-                ShardAnswer::List(self.shard.list(*institution, *after, *limit))
-            }
-            ShardRead::Count => ShardAnswer::Count(self.shard.account_count()),
-        }
+/// Writes the frame of a round where its results are in the cache. Of rounds with holds or reversals the coordinator has the last
+/// word, so it lays them out itself.
+fn lay_out(
+    round: &Arc<Round>,
+    decisions: &Arc<Vec<Decision>>,
+    results: Results,
+    frame: Option<FrameBuffer>,
+) -> (Results, Option<FrameBuffer>) {
+    let Some(mut frame) = frame.filter(|_| round.links.is_empty()) else { return (results, None) };
+    let finished = FinishedRound { round: round.clone(), decisions: decisions.clone(), results: Arc::new(results) };
+    let draft = FrameDraft::Posts(finished);
+    let (payload, vouchers) = frame.parts();
+    draft.encode(payload, vouchers);
+    let FrameDraft::Posts(finished) = draft else { unreachable!("it was made of a round") };
+    (Arc::into_inner(finished.results).expect("nobody else has them"), Some(frame))
+}
+
+fn answer(shard: &Shard, read: &ShardRead) -> ShardAnswer {
+    match read {
+        ShardRead::Accounts(keys) => ShardAnswer::Accounts(
+            keys.iter().enumerate().filter_map(|(at, key)| Some((at, shard.look_up(key)?))).collect(),
+        ),
+        ShardRead::List { institution, after, limit } => ShardAnswer::List(shard.list(*institution, *after, *limit)),
+        ShardRead::Count => ShardAnswer::Count(shard.account_count()),
     }
 }
 
@@ -155,36 +201,45 @@ impl Handler<ToShard> for ShardActor {
     type Result = ();
 
     fn handle(&mut self, message: ToShard, _: &mut Context<Self>) {
-        match message {
-            ToShard::Connect(coordinator) => self.coordinator = Some(coordinator),
-            ToShard::Run(round) => {
-                let (decisions, results) = self.shard.run(&round);
-                self.send(FromShard::Ran { round: round.number, decisions, results });
+        let mut shard = self.shared.lock();
+        let answer = match message {
+            ToShard::Connect(coordinator) => {
+                self.coordinator = Some(coordinator);
+                None
             }
-            ToShard::Prepare(round) => {
-                let ballot = self.shard.prepare(round);
-                self.send(FromShard::Ballot(ballot));
+            ToShard::Run(round, frame) => {
+                let (decisions, results) = shard.run(&round);
+                let (results, frame) = lay_out(&round, &decisions, results, frame);
+                Some(FromShard::Ran { round: round.number, decisions, results, frame })
             }
-            ToShard::Finish { round, decisions } => {
-                let finished = self.shard.finish(round, &decisions);
-                self.send(FromShard::Finished(finished));
-            }
+            ToShard::Prepare(round) => Some(FromShard::Ballot(shard.prepare(round))),
+            ToShard::Finish { round, decisions } => Some(FromShard::Finished(shard.finish(round, &decisions))),
             ToShard::PrepareOpening(opening) => {
-                let votes = self.shard.prepare_opening(&opening);
-                self.send(FromShard::OpeningBallot { shard: self.shard.index(), votes });
+                let votes = shard.prepare_opening(&opening);
+                Some(FromShard::OpeningBallot { shard: shard.index(), votes })
             }
             ToShard::FinishOpening { opening, sequences, times } => {
-                self.shard.finish_opening(&opening, &sequences, &times);
+                shard.finish_opening(&opening, &sequences, &times);
+                None
             }
             ToShard::Change(changes) => {
-                let results = self.shard.change(&changes);
-                self.send(FromShard::Changed { shard: self.shard.index(), results });
+                let results = shard.change(&changes);
+                Some(FromShard::Changed { shard: shard.index(), results })
             }
-            ToShard::Pass(number) => self.shard.pass(number),
+            ToShard::Pass(number) => {
+                shard.pass(number);
+                None
+            }
             ToShard::Read { ticket, read } => {
-                let answer = self.answer(&read);
-                self.send(FromShard::Answer { ticket, answer });
+                let answer = answer(&shard, &read);
+                Some(FromShard::Answer { ticket, answer })
             }
+        };
+        drop(shard);
+        // Done before the answer is on its way: whoever has the answer may run the next round at once.
+        self.shared.done.fetch_add(1, Ordering::Release);
+        if let Some(answer) = answer {
+            self.send(answer);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The start of an engine: lock, recovery, actors. The same path after a crash and after a clean shutdown.
 
 use std::path::PathBuf;
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::time::Instant;
 
 use actix::prelude::*;
@@ -10,14 +10,18 @@ use florin_core::frame::{DraftHead, FrameView};
 use florin_core::limits::SHARDS_MAX;
 use florin_core::replay::{Ledger, ReplayError};
 use florin_core::state_hash::state_hash;
-use florin_wal::{DataLock, Frame, IoMode, LockError, LogFailure, LogOptions, RecoverError, RecoveryReport};
+use florin_wal::{
+    DataLock, Frame, GroupTimes, IoMode, LockError, LogFailure, LogOptions, RecoverError, RecoveryReport,
+};
 use tokio::sync::oneshot;
 
 use crate::clock::{Clock, distrust, wall_ns};
-use crate::coordinator_actor::{CoordinatorActor, Durable, Stop, Submit};
+use crate::coordinator_actor::{Common, CoordinatorActor, Durable, Stop};
 use crate::handle::{Command, OnReply, Reply};
 use crate::history::History;
-use crate::shard_actor::ShardActor;
+use crate::inbox::Submission;
+use crate::shard_actor::{ShardActor, SharedShard};
+use crate::stages::{Stage, Stages};
 
 /// Frames that may be at the writer at a time, with one to spare.
 const WRITER_BUFFERS: usize = 4;
@@ -134,13 +138,19 @@ pub struct Started {
 #[derive(Clone)]
 pub struct Engine {
     coordinator: Addr<CoordinatorActor>,
+    common: Common,
 }
 
 impl Engine {
     /// Asks. Requests of one origin (a connection, or another caller) are sequenced in the order of its calls. Callers bound
     /// what they have in flight: the engine queues all that it is given.
     pub fn submit(&self, origin: u64, command: Command, on_reply: OnReply) {
-        self.coordinator.do_send(Submit { origin, command, on_reply });
+        self.common.inbox.submit(Submission { origin, command, on_reply }, &self.coordinator);
+    }
+
+    /// Times of the stages, for those who carry requests in and replies out.
+    pub fn stages(&self) -> Arc<Stages> {
+        self.common.stages.clone()
     }
 
     /// Asks as origin 0 and waits for the answer.
@@ -216,7 +226,11 @@ pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
     // The writer's thread tells the coordinator, whose address exists only once it is made; it is made with the writer.
     let (address, addressed) = std::sync::mpsc::sync_channel::<Addr<CoordinatorActor>>(1);
     let coordinator = std::sync::OnceLock::new();
-    let on_durable = move |frame: u64| {
+    let common = Common::default();
+    let stages = common.stages.clone();
+    let on_durable = move |frame: u64, times: GroupTimes| {
+        stages.record(Stage::Write, times.write);
+        stages.record(Stage::Sync, times.sync);
         let coordinator =
             coordinator.get_or_init(|| addressed.recv().expect("the engine starts before the first frame"));
         coordinator.do_send(Durable(frame));
@@ -230,15 +244,20 @@ pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
     let history = History::start(reader, &options.data, options.build_indexes)
         .map_err(|source| StartError::System { what: "history thread", source })?;
     let apart = options.placement.is_apart(options.shards);
-    let place = |shard| match apart {
-        true => ShardActor::start_in_arbiter(&Arbiter::new().handle(), |_| ShardActor::new(shard)),
-        false => ShardActor::new(shard).start(),
+    let place = |shard| {
+        let shared = SharedShard::new(shard);
+        let actor = ShardActor::new(shared.clone());
+        let address = match apart {
+            true => ShardActor::start_in_arbiter(&Arbiter::new().handle(), |_| actor),
+            false => actor.start(),
+        };
+        (address, shared)
     };
     let shards = ledger.shards.into_iter().map(place).collect();
-    let actor = CoordinatorActor::new(ledger.coordinator, shards, writer, history, Clock::start(), io);
+    let actor = CoordinatorActor::new(ledger.coordinator, shards, writer, history, Clock::start(), io, common.clone());
     let coordinator = actor.start();
     address.send(coordinator.clone()).expect("the writer's thread waits for the first frame");
-    Ok(Started { engine: Engine { coordinator }, report })
+    Ok(Started { engine: Engine { coordinator, common }, report })
 }
 
 fn random_seed() -> Result<u64, StartError> {

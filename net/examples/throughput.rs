@@ -2,13 +2,14 @@
 //! `cargo run --release -p florin-net --example throughput`. Client and server have a thread each; a closed loop.
 
 use std::cell::Cell;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use florin_core::entry::{PostReply, ResultRun};
 use florin_core::outcome::Outcome;
 use florin_core::request::{ItemResult, PostForm};
-use florin_engine::{Command, OnReply, Reply};
+use florin_engine::{Command, OnReply, Reply, Stages};
 use florin_net::{Client, ClientOptions, ServerOptions, Submit, serve};
 
 /// Answers a round of requests at a time, as an engine does, without looking at them.
@@ -23,6 +24,10 @@ impl Submit for Nothing {
         let sequence = self.next.replace(self.next.get() + u64::from(count));
         let first = ItemResult { outcome: Outcome::Posted, repeat: false, detail: 0, sequence, booked_at: sequence };
         on_reply(Reply::Posted(PostReply { runs: vec![ResultRun { count, first }], postings: vec![] }));
+    }
+
+    fn stages(&self) -> Arc<Stages> {
+        Arc::default()
     }
 }
 

@@ -15,7 +15,8 @@ pub mod limits;
 pub mod server;
 
 pub use client::{
-    AccountChange, Client, ClientError, ClientOptions, NewAccount, Posted, StatementPages, Transaction, Watch,
+    AccountChange, Answer, Client, ClientError, ClientOptions, NewAccount, Pipeline, PipelineLost, Posted,
+    StatementPages, Transaction, Watch,
 };
 pub use error::{ErrorCode, ProtocolError};
 pub use header::{Header, Operation};

@@ -48,6 +48,8 @@ pub const READ_CHUNK_BYTES: usize = 64 << 10;
 pub const COPY_BYTES_MAX: usize = 4 << 10;
 /// Read chunks that are kept for the next connection that has something to read.
 pub const SPARE_CHUNKS_MAX: usize = 32;
+/// Buffers for frames larger than a chunk that are kept for the next ones.
+pub const SPARE_FRAMES_MAX: usize = 8;
 /// A write buffer that grew beyond this is given back after the write.
 pub const SPARE_WRITE_BYTES_MAX: usize = 1 << 20;
 /// Bytes that are read and thrown away after an error reply, so that the reply is not lost to a reset.

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use common::{Random, Script, all_posted, local, options, server};
 use florin_core::entry::{PostReply, Status, TransactionPage};
-use florin_core::request::{PostForm, PostRequest};
+use florin_core::outcome::Outcome;
+use florin_core::request::{ItemResult, PostForm, PostRequest};
 use florin_engine::{Command, Reply};
 use florin_net::codec::hello::HelloReply;
 use florin_net::codec::replies::{self, Asked};
@@ -31,6 +32,51 @@ async fn connect(server: &florin_net::Server) -> Client {
 #[test]
 fn a_client_can_be_shared_between_threads() {
     assert_send_and_sync::<Client>();
+}
+
+#[test]
+fn small_requests_that_came_together_are_one_for_the_engine_and_each_is_answered() {
+    local(async {
+        let counts: Rc<RefCell<Vec<usize>>> = Rc::default();
+        let seen = counts.clone();
+        let server = server(
+            Script::new(move |command, on_reply| {
+                let Command::Post { ref request, .. } = command else { panic!("only posts") };
+                seen.borrow_mut().push(request.count());
+                // Every third id is refused.
+                let mut reply = PostReply::default();
+                for index in 0..request.count() {
+                    let sequence = request.id(index) as u64;
+                    let outcome = if sequence.is_multiple_of(3) { Outcome::BelowFloor } else { Outcome::Posted };
+                    reply.push(ItemResult { outcome, repeat: false, detail: 0, sequence, booked_at: sequence });
+                }
+                on_reply(Reply::Posted(reply));
+            }),
+            ServerOptions { connection_requests_max: 64, ..options() },
+        )
+        .await;
+        let client = connect(&server).await;
+        let tasks: Vec<_> = (1..=500u128)
+            .map(|id| {
+                let client = client.clone();
+                tokio::spawn(async move {
+                    let transactions =
+                        [Transaction::transfer(2 * id, 1, 2, 1, 1), Transaction::transfer(2 * id + 1, 1, 2, 1, 1)];
+                    let reply = client.post(&transactions, false).await.unwrap();
+                    let results: Vec<_> = reply.items().map(|r| (u128::from(r.sequence), r.outcome)).collect();
+                    let of = |id: u128| (id, if id.is_multiple_of(3) { Outcome::BelowFloor } else { Outcome::Posted });
+                    assert_eq!(results, [of(2 * id), of(2 * id + 1)]);
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        let counts = counts.borrow();
+        assert_eq!(counts.iter().sum::<usize>(), 1_000);
+        assert!(counts.iter().all(|&count| count <= 128), "no more than may be in flight: {counts:?}");
+        assert!(counts.len() < 250, "requests that came together are merged: {counts:?}");
+    });
 }
 
 #[test]
@@ -62,7 +108,8 @@ fn callers_that_share_a_connection_all_get_their_own_answers() {
             .map(|id| {
                 let client = client.clone();
                 tokio::spawn(async move {
-                    let reply = client.post(&[Transaction::transfer(id, 1, 2, 1, 1)], false).await.unwrap();
+                    // Asked for postings too, a request is not merged with others: each is held by itself.
+                    let reply = client.post(&[Transaction::transfer(id, 1, 2, 1, 1)], true).await.unwrap();
                     assert_eq!(reply.runs[0].first.sequence, id as u64);
                 })
             })

@@ -9,7 +9,7 @@ use std::time::Duration;
 use common::{Random, Raw, Script, all_posted, hello, local, options, request, server, transfers};
 use florin_core::entry::{PostReply, ResultRun};
 use florin_core::outcome::Outcome;
-use florin_core::request::ItemResult;
+use florin_core::request::{ItemResult, TransferRow};
 use florin_engine::{Command, OnReply, Reply};
 use florin_net::header::{ERROR, Header, Operation, REPLY_BIT};
 use florin_net::limits::{HEADER_BYTES, READ_CHUNK_BYTES};
@@ -64,7 +64,7 @@ fn each_connection_has_a_number_of_its_own_that_the_engine_is_told() {
         for i in 0..6 {
             let mut raw = Raw::greeted(&servers[i % 2]).await;
             for number in [1, 2] {
-                raw.send(&request(Operation::PostTransfers, number, 1, &transfers(1, 1))).await;
+                raw.send(&request(Operation::PostTransfers, number, 1, &alone(1))).await;
                 raw.reply().await.unwrap();
             }
             raw.send(&request(Operation::Watch, 3, 0, &codec::questions::encode_watch(0, 5, 10))).await;
@@ -204,10 +204,49 @@ fn replies_may_overtake_each_other_and_keep_their_numbers() {
         .await;
         let mut raw = Raw::greeted(&server).await;
         for number in 1..=5 {
-            raw.send(&request(Operation::PostTransfers, number, 1, &transfers(1, 1))).await;
+            raw.send(&request(Operation::PostTransfers, number, 1, &alone(1))).await;
         }
         for number in (1..=5).rev() {
             assert_eq!(raw.reply().await.unwrap().0.request, number);
+        }
+    });
+}
+
+/// Transfers of which the first has a voucher, so that they are not merged with those of other requests.
+fn alone(rows: usize) -> Vec<u8> {
+    let mut payload = transfers(1, rows).to_vec();
+    let voucher_length = std::mem::offset_of!(TransferRow, voucher_length);
+    payload[voucher_length] = 1;
+    payload.push(b'v');
+    payload
+}
+
+#[test]
+fn requests_that_are_merged_stay_below_the_caps_too() {
+    local(async {
+        for (options, most) in [
+            (ServerOptions { connection_requests_max: 3, ..options() }, 3),
+            (ServerOptions { connection_bytes_max: 1_000, ..options() }, 2),
+            (ServerOptions { in_flight_bytes_max: 1_000, ..options() }, 2),
+            (ServerOptions { in_flight_rows_max: 4, ..options() }, 4),
+        ] {
+            let counts: Rc<RefCell<Vec<usize>>> = Rc::default();
+            let seen = counts.clone();
+            let script = Script::new(move |command, on_reply| {
+                let reply = all_posted(&command, 1);
+                seen.borrow_mut().push(reply.count());
+                on_reply(Reply::Posted(reply));
+            });
+            let server = server(script, options).await;
+            let mut raw = Raw::greeted(&server).await;
+            let all: Vec<u8> =
+                (1..=10).flat_map(|number| request(Operation::PostTransfers, number, 1, &transfers(1, 1))).collect();
+            raw.send(&all).await;
+            for number in 1..=10 {
+                assert_eq!(raw.reply().await.unwrap().0.request, number);
+            }
+            assert_eq!(counts.borrow().iter().sum::<usize>(), 10);
+            assert!(counts.borrow().iter().all(|&count| count <= most), "{:?} of at most {most}", counts.borrow());
         }
     });
 }
@@ -222,7 +261,7 @@ async fn taken_without_answers(options: ServerOptions, connections: usize, reque
     for _ in 0..connections {
         let mut raw = Raw::greeted(&server).await;
         for number in 1..=requests {
-            raw.send(&request(Operation::PostTransfers, number as u64, rows as u32, &transfers(1, rows))).await;
+            raw.send(&request(Operation::PostTransfers, number as u64, rows as u32, &alone(rows))).await;
         }
         raws.push(raw);
     }
@@ -467,7 +506,7 @@ fn a_closed_connection_leaves_nothing_behind_when_its_answers_come_later() {
         for _ in 0..5 {
             let mut raw = Raw::greeted(&server).await;
             for number in 1..=3 {
-                raw.send(&request(Operation::PostTransfers, number, 1, &transfers(1, 1))).await;
+                raw.send(&request(Operation::PostTransfers, number, 1, &alone(1))).await;
             }
             while held.borrow().len() < 3 {
                 tokio::task::yield_now().await;

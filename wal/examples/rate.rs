@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("created in {:?}", start.elapsed());
     let recovered = recover(data, DataLock::acquire(data)?, LogOptions::default(), &mut |_| Ok::<(), String>(()))?;
     println!("{:?}", recovered.report().io);
-    let (writer, _) = recovered.start(Box::new(|_| ()), Box::new(|failure| panic!("{failure}")))?;
+    let (writer, _) = recovered.start(Box::new(|_, _| ()), Box::new(|failure| panic!("{failure}")))?;
     let body = vec![0x5a; bytes as usize];
     let start = Instant::now();
     for frame in 1..=frames {

@@ -58,6 +58,7 @@ pub use recover::{LogOptions, Recovered, recover, recover_on};
 pub use room::Room;
 pub use stats::LogStats;
 pub use storage::{Access, Storage, StorageFile};
+pub use thread::GroupTimes;
 pub use verify::{ScanReport, scan, scan_on};
 pub use walk::{RecoveryReport, TornTail};
 pub use writer::{FrameBuffer, LogWriter};

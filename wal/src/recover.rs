@@ -19,7 +19,7 @@ use crate::spare::SpareMaker;
 use crate::stats::Counters;
 use crate::storage::{Access, Storage};
 use crate::tail;
-use crate::thread::{WriterThread, count, fresh_salt};
+use crate::thread::{GroupTimes, WriterThread, count, fresh_salt};
 use crate::walk::{RecoveryReport, walk};
 use crate::watermark::{self, WATERMARK_FILE, Watermark, WatermarkError};
 use crate::writer::{LogWriter, Next, Shared};
@@ -139,11 +139,11 @@ impl Recovered {
     }
 
     /// Writes and syncs the opening group, then starts the writer thread and the allocator. `on_durable` is called on
-    /// the writer thread with the last durable frame after each group with frames. `on_failure` is called once if the
+    /// the writer thread with the last durable frame after each group with frames, and how long that took. `on_failure` is called once if the
     /// log fails; the writer has then stopped for good.
     pub fn start(
         self,
-        on_durable: Box<dyn Fn(u64) + Send>,
+        on_durable: Box<dyn Fn(u64, GroupTimes) + Send>,
         on_failure: Box<dyn FnOnce(LogFailure) + Send>,
     ) -> Result<(LogWriter, LogReader), StartError> {
         let frame_bytes_max = self.frame_bytes_max();

@@ -13,7 +13,17 @@ use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::{Duration, Instant};
 
 /// Called with the last durable frame after each group that had frames.
-pub(crate) type OnDurable = Box<dyn Fn(u64) + Send>;
+pub(crate) type OnDurable = Box<dyn Fn(u64, GroupTimes) + Send>;
+
+/// How long a group took.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupTimes {
+    /// From its first frame appended to the start of the write.
+    pub write: Duration,
+    /// The write and its sync.
+    pub sync: Duration,
+}
+
 /// Called once when the log fails.
 pub(crate) type OnFailure = Box<dyn FnOnce(LogFailure) + Send>;
 
@@ -117,6 +127,7 @@ impl WriterThread {
 
     /// Writes this frame and what is queued behind it. Gives back a frame that did not fit any more.
     fn write_group(&mut self, first: Queued) -> Result<Option<Queued>, LogFailure> {
+        let appended = first.appended;
         if !self.group.fits(first.buffer.bytes()) {
             self.await_segment(self.group.next_segment())?;
             self.group.begin_segment(fresh_salt()?)?;
@@ -130,11 +141,13 @@ impl WriterThread {
             }
             self.add(frame);
         }
+        let begun = Instant::now();
         let written = self.group.write()?;
+        let times = GroupTimes { write: begun - appended, sync: begun.elapsed() };
         self.settle(&written);
         let durable = self.group.end().last_frame;
         self.shared.durable.store(durable, Release);
-        (self.on_durable)(durable);
+        (self.on_durable)(durable, times);
         Ok(held)
     }
 

@@ -10,6 +10,7 @@ use crossbeam::channel::{Receiver, Sender};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 /// What all sides of a running log share.
 pub(crate) struct Shared {
@@ -26,6 +27,7 @@ pub(crate) struct Queued {
     pub count: u32,
     pub time_ns: u64,
     pub buffer: FrameBuffer,
+    pub appended: Instant,
 }
 
 /// Payload and voucher area of an empty buffer.
@@ -121,7 +123,7 @@ impl LogWriter {
         self.shared.room.lock().outstanding.push_back(bytes as u64);
         let frames = self.frames.as_ref().expect("not shut down");
         // The receiver is gone only after a failure, which `on_failure` has reported.
-        let _ = frames.send(Queued { number, first_sequence, count, time_ns, buffer });
+        let _ = frames.send(Queued { number, first_sequence, count, time_ns, buffer, appended: Instant::now() });
     }
 
     /// The last durable frame.

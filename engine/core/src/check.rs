@@ -1,7 +1,7 @@
 //! The list of one account's checks, at balances that are exact or the corner of what they can be. The same function judges in
 //! a shard's single pass, in its votes, and in the coordinator's exact run.
 
-use crate::account::Limits;
+use crate::account::{Effect, Limits};
 use crate::limits::AMOUNT_MAX;
 use crate::link::PostingName;
 use crate::outcome::Outcome;
@@ -17,19 +17,19 @@ pub struct Balances {
     pub gross: i128,
 }
 
-/// Range, floor, ceiling and what is left, for the effect at index `at` of [`Round::effects`]. `named` says what is left of a posting of
+/// Range, floor, ceiling and what is left, for the `n`-th effect of an item. `named` says what is left of a posting of
 /// a hold or was reversed of one of an original; told `true` it gives the highest that this can be, else the lowest. `worst`: the
 /// corner is the one where refusal is likeliest.
+#[inline]
 pub fn check_balances(
     round: &Round,
     item: &RoundItem,
-    at: usize,
+    (n, effect): (usize, &Effect),
     (normal_side, limits): (Side, &Limits),
     balances: Balances,
     worst: bool,
     named: impl Fn(PostingName, bool) -> i128,
 ) -> Result<(), Outcome> {
-    let effect = &round.effects[at];
     let change = match item.kind {
         ItemKind::Post | ItemKind::Reverse => Some(effect.posted_on(normal_side)),
         ItemKind::Hold | ItemKind::Increase => Some(effect.held_on(normal_side)),
@@ -41,9 +41,8 @@ pub fn check_balances(
     if !item.kind.names_postings() {
         return Ok(());
     }
-    let own = round.postings[round.postings_of(item)].iter().filter(|p| p.effect as usize == at);
-    for posting in own {
-        let name = round.name(item, posting);
+    for posting in round.postings_on(item, n) {
+        let name = round.name(item, &posting);
         let amount = posting.amount as i128;
         let refusal = match item.kind {
             // What is only freed, or taken whatever it is, cannot be too much.

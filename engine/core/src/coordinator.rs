@@ -130,7 +130,7 @@ pub enum Command {
         originals: Vec<(u128, u64)>,
     },
     /// Append a frame to the log.
-    Frame(FrameDraft),
+    Frame(Box<FrameDraft>),
     /// To every shard: answer the read now. The answer may leave when frame `after` is durable.
     Read {
         /// The read.
@@ -213,7 +213,6 @@ impl InFlight {
 struct Assembly {
     reply: PostReply,
     repeats: Vec<Repeat>,
-    want_postings: bool,
 }
 
 /// Gives requests their order and decides.
@@ -242,6 +241,7 @@ pub struct Coordinator {
     expiries_allowed: bool,
     /// Whether the last round had expiries alone.
     only_expired: bool,
+    /// Answers of requests of which a part is answered and a part is not.
     assemblies: HashMap<Ticket, Assembly>,
     commands: VecDeque<Command>,
     counters: Counters,
@@ -281,15 +281,8 @@ impl Coordinator {
     /// Takes a request. It gets its order with respect to all others here.
     pub fn submit(&mut self, ticket: Ticket, request: Request) {
         match &request {
-            Request::Post { request, want_postings, .. } => {
-                self.waiting_items += request.count();
-                let assembly = Assembly { want_postings: *want_postings, ..Assembly::default() };
-                self.assemblies.insert(ticket, assembly);
-            }
-            Request::Open(_) | Request::Change(_) | Request::Control(_) => {
-                self.waiting_items += 1;
-                self.assemblies.insert(ticket, Assembly::default());
-            }
+            Request::Post { request, .. } => self.waiting_items += request.count(),
+            Request::Open(_) | Request::Change(_) | Request::Control(_) => self.waiting_items += 1,
             Request::Read => {}
         }
         self.waiting.push_back(Waiting { ticket, request, taken: 0 });
@@ -432,12 +425,14 @@ impl Coordinator {
         let decisions = flight.decisions.clone().expect("a round is decided before it is finished");
         let (mut entries, mut held) = (finished.entries.into_iter(), finished.held.into_iter());
         for (item, _) in round.items.iter().zip(decisions.iter()).filter(|(_, d)| d.is_posted()) {
-            for (offset, at) in round.postings_of(item).enumerate() {
-                if round.homes[round.postings[at].effect as usize] == finished.shard {
-                    flight.results.entries[at] = entries.next().expect("a result for each posting applied");
+            let (entries_from, held_from) = (round.entries_of(item).start, round.held_of(item).start);
+            for (offset, posting) in round.postings(item).enumerate() {
+                if round.home(item, usize::from(posting.effect)) == finished.shard {
+                    let result = entries.next().expect("a result for each posting applied");
+                    flight.results.entries[entries_from + offset] = result;
                     if item.kind != ItemKind::Post {
                         let result = held.next().expect("a result for each posting applied");
-                        flight.results.held[item.held_from as usize + offset] = result;
+                        flight.results.held[held_from + offset] = result;
                     }
                 }
             }

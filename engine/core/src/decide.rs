@@ -82,8 +82,8 @@ pub fn decide(round: &Round, ballots: &[Ballot], names: &mut Names<'_>) -> Vec<D
     for item in &round.items {
         let refused = names.refusal(round, item, &decisions).or(item.refused);
         let mut decision = refused.map_or(Decision::POSTED, Decision::refused);
-        for at in round.effects_of(item) {
-            let home = usize::from(round.homes[at]);
+        for n in 0..usize::from(item.effects) {
+            let home = usize::from(round.home(item, n));
             let vote = ballots[home].votes[next_vote[home]];
             next_vote[home] += 1;
             if !decision.is_posted() {
@@ -92,10 +92,10 @@ pub fn decide(round: &Round, ballots: &[Ballot], names: &mut Names<'_>) -> Vec<D
             let refusal = match vote {
                 Vote::Yes => None,
                 Vote::No(outcome) => Some(outcome),
-                Vote::Maybe => running.check(round, item, at).err(),
+                Vote::Maybe => running.check(round, item, n).err(),
             };
             if let Some(outcome) = refusal {
-                decision = Decision { outcome, detail: u16::from(round.effects[at].first_posting) };
+                decision = Decision { outcome, detail: u16::from(round.effect(item, n).first_posting) };
             }
         }
         if decision.is_posted() {
@@ -148,10 +148,12 @@ impl Running {
         all
     }
 
-    fn check(&self, round: &Round, item: &RoundItem, at: usize) -> Result<(), Outcome> {
-        let account = self.accounts.get(&round.effects[at].key()).expect("a doubtful account is in the ballot");
+    fn check(&self, round: &Round, item: &RoundItem, n: usize) -> Result<(), Outcome> {
+        let effect = round.effect(item, n);
+        let account = self.accounts.get(&effect.key()).expect("a doubtful account is in the ballot");
         let named = |name: PostingName, _| self.named.get(&name).copied().unwrap_or(0);
-        check_balances(round, item, at, (account.normal_side, &account.limits), account.balances, true, named)
+        let account_side = (account.normal_side, &account.limits);
+        check_balances(round, item, (n, &effect), account_side, account.balances, true, named)
     }
 
     /// An item was accepted.
@@ -159,8 +161,7 @@ impl Running {
         if self.accounts.is_empty() {
             return;
         }
-        for at in round.effects_of(item) {
-            let effect = &round.effects[at];
+        for (n, effect) in round.effects(item).enumerate() {
             let Some(account) = self.accounts.get_mut(&effect.key()) else { continue };
             let (balances, side) = (&mut account.balances, account.normal_side);
             let change = match item.kind {
@@ -173,9 +174,9 @@ impl Running {
             if item.kind == ItemKind::Post {
                 continue;
             }
-            for posting in round.postings[round.postings_of(item)].iter().filter(|p| p.effect as usize == at) {
+            for posting in round.postings_on(item, n) {
                 let amount = posting.amount as i128;
-                let now = self.named.entry(round.name(item, posting)).or_insert(0);
+                let now = self.named.entry(round.name(item, &posting)).or_insert(0);
                 if matches!(item.kind, ItemKind::Hold | ItemKind::Increase | ItemKind::Reverse) {
                     *now += amount;
                     continue;

@@ -1,23 +1,35 @@
 //! Which ids were used, and where: (institution, id) → sequence number of the row in the log.
 //!
 //! Only the place is kept. Comparing the fields of a repeat with the original, and giving its result again, is for readers
-//! of the log: they do not hold up the coordinator, and an old id costs 32 bytes and its share of free space.
+//! of the log: they do not hold up the coordinator.
+//!
+//! Entries of 32 bytes stand in the order in which ids came, one behind the other; slots of 8 bytes find them. An id that is
+//! new, as nearly all are, costs one line of slots that is not in the cache, and nothing else.
+//!
+//! The slots are an extendible hash table: a directory names a segment for each value of the first bits of an id's hash, and a
+//! segment is a small table of its own. One that is full is split in two, by one bit more; nothing else moves. So no insert
+//! costs more than one split, whatever the number of ids, and a split works on memory that fits a core's cache.
 
 use crate::account::hash_id;
 use crate::huge_pages;
 
-/// Sub-tables; each grows on its own, so that no single insert moves the whole index. Few enough that those of a large index are
-/// worth huge pages.
-const PARTS: usize = 64;
-/// Entries of a new sub-table; a power of two, as is every larger size.
-const ENTRIES_MIN: usize = 16;
+/// Slots of a segment: 64 KiB.
+const SLOT_BITS: u32 = 13;
+const SLOTS: usize = 1 << SLOT_BITS;
+/// Most bits that name a segment: as many as a slot keeps of the hash beside those that lead to a place in the segment.
+const DEPTH_MAX: u32 = 32 - SLOT_BITS;
+/// Most segments of a block of slots, 64 MiB. Memory is taken in blocks, so that it can stand on huge pages.
+const BLOCK_SEGMENTS_MAX: usize = 1 << 10;
+/// Entries of a block, 64 MiB.
+const BLOCK_ENTRIES: usize = 1 << 21;
+/// Most ids that are touched at once.
+pub const TOUCHED_AT_ONCE: usize = 64;
 
 /// An id and its place in half a cache line, as words so that it needs no 16-byte alignment.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 #[repr(align(32))]
 struct Used {
     id: [u64; 2],
-    /// 0 = free; rows are numbered from 1.
     sequence: u64,
     institution: u32,
     /// What became of a hold: 0, or a [`Closed`].
@@ -40,120 +52,225 @@ impl Used {
     fn is(&self, institution: u32, id: u128) -> bool {
         self.id == words(id) && self.institution == institution
     }
-
-    fn is_free(&self) -> bool {
-        self.sequence == 0
-    }
 }
 
 fn words(id: u128) -> [u64; 2] {
     [id as u64, (id >> 64) as u64]
 }
 
-/// Open addressing with linear probing. Nothing is ever removed.
-struct Part {
-    entries: Vec<Used>,
-    used: usize,
-    /// Parts fill alike, so each has a fill of its own at which it grows, from a half to four fifths: otherwise all would
-    /// grow at nearly the same moment.
-    fill: usize,
-}
+/// Free, or the first half of an id's hash and the number of its entry, from 1.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Slot(u64);
 
-impl Part {
-    fn new(index: usize) -> Part {
-        Part { entries: vec![Used::default(); ENTRIES_MIN], used: 0, fill: PARTS * 5 / 10 + index * 3 / 10 }
+impl Slot {
+    const FREE: Slot = Slot(0);
+
+    fn new(hash: u64, entry: u32) -> Slot {
+        Slot(hash >> 32 << 32 | u64::from(entry + 1))
     }
 
-    fn is_full(&self) -> bool {
-        self.used * PARTS >= self.entries.len() * self.fill
+    fn has_half_of(self, hash: u64) -> bool {
+        self.0 >> 32 == hash >> 32
     }
 
-    /// The entry with the id, or the free one where it belongs.
-    fn place(&self, hash: u64, institution: u32, id: u128) -> usize {
-        let mut at = hash as usize & (self.entries.len() - 1);
-        while !self.entries[at].is_free() && !self.entries[at].is(institution, id) {
-            at = (at + 1) & (self.entries.len() - 1);
-        }
-        at
-    }
-
-    fn grow(&mut self, seed: u64) {
-        let larger = huge_pages::filled(Used::default(), self.entries.len() * 2);
-        for used in std::mem::replace(&mut self.entries, larger).into_iter().filter(|u| !u.is_free()) {
-            let id = u128::from(used.id[0]) | (u128::from(used.id[1]) << 64);
-            let at = self.place(hash_id(used.institution, id, seed), used.institution, id);
-            self.entries[at] = used;
-        }
+    fn entry(self) -> usize {
+        self.0 as u32 as usize - 1
     }
 }
 
-/// The index of used ids.
+/// Where a segment is, and by how many bits of the hash its ids are told from others'.
+#[derive(Clone, Copy)]
+struct Place {
+    block: u16,
+    segment: u16,
+    depth: u32,
+}
+
+impl Place {
+    /// The first slot of the segment, in its block.
+    fn from(self) -> usize {
+        usize::from(self.segment) * SLOTS
+    }
+}
+
+/// Memory for segments.
+struct Block {
+    slots: Vec<Slot>,
+    /// Ids in each segment.
+    used: Vec<u16>,
+}
+
+/// The index of used ids. Nothing is ever removed.
 pub struct Dedup {
     seed: u64,
-    parts: Vec<Part>,
+    /// The segment of each value of the first `depth` bits of a hash.
+    directory: Vec<Place>,
+    depth: u32,
+    blocks: Vec<Block>,
+    /// All but the last are full.
+    entries: Vec<Vec<Used>>,
+    count: u32,
+    /// A segment that is being split, apart from its place.
+    scratch: Vec<Slot>,
 }
 
 impl Dedup {
     /// An empty index. The seed should be random, so that nobody can choose ids that collide.
     pub fn new(seed: u64) -> Dedup {
-        Dedup { seed, parts: (0..PARTS).map(Part::new).collect() }
+        let directory = vec![Place { block: 0, segment: 0, depth: 0 }];
+        let (blocks, entries) = (Vec::new(), vec![Vec::new()]);
+        let mut dedup = Dedup { seed, directory, depth: 0, blocks, entries, count: 0, scratch: Vec::new() };
+        dedup.new_segment();
+        dedup
     }
 
-    /// The sub-table of an id, by bits of its hash that are not used within it, and the hash.
-    fn split(&self, institution: u32, id: u128) -> (usize, u64) {
-        let hash = hash_id(institution, id, self.seed);
-        ((hash >> 56) as usize % PARTS, hash)
+    fn hash(&self, institution: u32, id: u128) -> u64 {
+        hash_id(institution, id, self.seed)
+    }
+
+    fn place(&self, hash: u64) -> Place {
+        self.directory[first_bits(hash, self.depth)]
+    }
+
+    /// The number of an id's entry; else the free slot where it belongs, in its block.
+    #[inline]
+    fn look_up(&self, place: Place, hash: u64, institution: u32, id: u128) -> Result<usize, usize> {
+        let slots = &self.blocks[usize::from(place.block)].slots[place.from()..place.from() + SLOTS];
+        let mut at = start(hash, place.depth);
+        loop {
+            let slot = slots[at];
+            if slot == Slot::FREE {
+                return Err(place.from() + at);
+            }
+            if slot.has_half_of(hash) && self.entry(slot.entry()).is(institution, id) {
+                return Ok(slot.entry());
+            }
+            at = (at + 1) % SLOTS;
+        }
+    }
+
+    fn entry(&self, number: usize) -> &Used {
+        &self.entries[number / BLOCK_ENTRIES][number % BLOCK_ENTRIES]
+    }
+
+    fn find_entry(&self, institution: u32, id: u128) -> Option<usize> {
+        let hash = self.hash(institution, id);
+        self.look_up(self.place(hash), hash, institution, id).ok()
     }
 
     /// Where the id was used.
     pub fn find(&self, institution: u32, id: u128) -> Option<u64> {
-        let (part, hash) = self.split(institution, id);
-        let part = &self.parts[part];
-        Some(part.entries[part.place(hash, institution, id)].sequence).filter(|&sequence| sequence != 0)
+        self.find_entry(institution, id).map(|number| self.entry(number).sequence)
     }
 
-    /// Brings the places of ids into the cache: the loads are independent of each other, so their misses overlap.
+    /// Brings the places of at most [`TOUCHED_AT_ONCE`] ids into the cache. The loads are independent of each other and follow
+    /// closely, so that as many misses overlap as the processor can have under way.
     pub fn touch(&self, institution: u32, ids: impl Iterator<Item = u128>) {
-        let touched = ids.fold(0, |sum: u64, id| {
-            let (part, hash) = self.split(institution, id);
-            let entries = &self.parts[part].entries;
-            sum.wrapping_add(entries[hash as usize & (entries.len() - 1)].sequence)
-        });
-        std::hint::black_box(touched);
+        let mut places = [(0u32, 0u32); TOUCHED_AT_ONCE];
+        let mut count = 0;
+        for (place, id) in places.iter_mut().zip(ids) {
+            let hash = self.hash(institution, id);
+            let found = self.place(hash);
+            *place = (u32::from(found.block), (found.from() + start(hash, found.depth)) as u32);
+            count += 1;
+        }
+        let slot = |&(block, at): &(u32, u32)| self.blocks[block as usize].slots[at as usize].0;
+        std::hint::black_box(places[..count].iter().map(slot).fold(0, u64::wrapping_add));
     }
 
     /// Notes that the id is used by the row `sequence`, which is not 0, unless it was used before: then says where.
     pub fn insert(&mut self, institution: u32, id: u128, sequence: u64) -> Result<(), u64> {
         debug_assert_ne!(sequence, 0, "rows are numbered from 1");
-        let (part, hash) = self.split(institution, id);
-        let (part, seed) = (&mut self.parts[part], self.seed);
-        let mut at = part.place(hash, institution, id);
-        if !part.entries[at].is_free() {
-            return Err(part.entries[at].sequence);
+        let hash = self.hash(institution, id);
+        loop {
+            let place = self.place(hash);
+            let slot = match self.look_up(place, hash, institution, id) {
+                Ok(number) => return Err(self.entry(number).sequence),
+                Err(slot) => slot,
+            };
+            let block = &mut self.blocks[usize::from(place.block)];
+            let used = &mut block.used[usize::from(place.segment)];
+            if *used < most(hash, place.depth) {
+                *used += 1;
+                block.slots[slot] = Slot::new(hash, self.count);
+                self.append(Used { id: words(id), sequence, institution, closed: 0 });
+                return Ok(());
+            }
+            self.split(hash);
         }
-        if part.is_full() {
-            part.grow(seed);
-            at = part.place(hash, institution, id);
+    }
+
+    fn append(&mut self, used: Used) {
+        if self.entries.last().is_none_or(|last| last.len() == BLOCK_ENTRIES) {
+            self.entries.push(huge_pages::with_capacity(BLOCK_ENTRIES));
         }
-        part.used += 1;
-        part.entries[at] = Used { id: words(id), sequence, institution, closed: 0 };
-        Ok(())
+        huge_pages::push(self.entries.last_mut().expect("a block was made"), used);
+        self.count = self.count.checked_add(1).expect("fewer than 2^32 ids");
+    }
+
+    /// Splits the segment of a hash by one bit more.
+    #[cold]
+    fn split(&mut self, hash: u64) {
+        let old = self.place(hash);
+        let depth = old.depth + 1;
+        assert!(depth <= DEPTH_MAX, "fewer than 2^31 ids");
+        if depth > self.depth {
+            self.directory = self.directory.iter().flat_map(|place| [*place, *place]).collect();
+            self.depth += 1;
+        }
+        let (block, segment) = self.new_segment();
+        let halves = [Place { depth, ..old }, Place { block, segment, depth }];
+        // The values that named the old segment are neighbours: the first half goes on naming it.
+        let span = 1 << (self.depth - depth);
+        let first = first_bits(hash, self.depth) / (2 * span) * (2 * span);
+        self.directory[first..first + span].fill(halves[0]);
+        self.directory[first + span..first + 2 * span].fill(halves[1]);
+        let slots = &mut self.blocks[usize::from(old.block)].slots[old.from()..old.from() + SLOTS];
+        self.scratch.clear();
+        self.scratch.extend(slots.iter().filter(|slot| **slot != Slot::FREE));
+        slots.fill(Slot::FREE);
+        let mut moved = [0, 0];
+        for slot in &self.scratch {
+            let half = first_bits(slot.0, depth) & 1;
+            let place = halves[half];
+            let slots = &mut self.blocks[usize::from(place.block)].slots[place.from()..place.from() + SLOTS];
+            let mut at = start(slot.0, depth);
+            while slots[at] != Slot::FREE {
+                at = (at + 1) % SLOTS;
+            }
+            slots[at] = *slot;
+            moved[half] += 1;
+        }
+        for (half, moved) in halves.iter().zip(moved) {
+            self.blocks[usize::from(half.block)].used[usize::from(half.segment)] = moved;
+        }
+    }
+
+    /// An empty segment: of the last block, or of a new one that is as large as all before.
+    fn new_segment(&mut self) -> (u16, u16) {
+        if self.blocks.last().is_none_or(|last| last.slots.len() + SLOTS > last.slots.capacity()) {
+            let all: usize = self.blocks.iter().map(|block| block.used.len()).sum();
+            let segments = all.clamp(1, BLOCK_SEGMENTS_MAX);
+            let slots = huge_pages::with_capacity(segments * SLOTS);
+            self.blocks.push(Block { slots, used: Vec::with_capacity(segments) });
+        }
+        let number = self.blocks.len() - 1;
+        let block = &mut self.blocks[number];
+        // Touched for the first time here, a segment at a time: a whole block would hold up the request that needs it.
+        block.slots.resize(block.slots.len() + SLOTS, Slot::FREE);
+        block.used.push(0);
+        (number as u16, block.used.len() as u16 - 1)
     }
 
     /// Notes how the hold of a known id ended.
     pub fn close(&mut self, institution: u32, id: u128, how: Closed) {
-        let (part, hash) = self.split(institution, id);
-        let part = &mut self.parts[part];
-        let at = part.place(hash, institution, id);
-        assert!(!part.entries[at].is_free(), "a hold's id is known");
-        part.entries[at].closed = how as u32;
+        let number = self.find_entry(institution, id).expect("a hold's id is known");
+        self.entries[number / BLOCK_ENTRIES][number % BLOCK_ENTRIES].closed = how as u32;
     }
 
     /// How the hold of an id ended; none if it is open, or no hold, or not known.
     pub fn closed(&self, institution: u32, id: u128) -> Option<Closed> {
-        let (part, hash) = self.split(institution, id);
-        let part = &self.parts[part];
-        match part.entries[part.place(hash, institution, id)].closed {
+        match self.entry(self.find_entry(institution, id)?).closed {
             0 => None,
             1 => Some(Closed::ByClient),
             _ => Some(Closed::ByExpiry),
@@ -162,13 +279,30 @@ impl Dedup {
 
     /// How many ids are known.
     pub fn len(&self) -> usize {
-        self.parts.iter().map(|p| p.used).sum()
+        self.count as usize
     }
 
     /// Whether no id is known.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.count == 0
     }
+}
+
+fn first_bits(hash: u64, bits: u32) -> usize {
+    // In two steps: a shift by 64 does not exist.
+    (hash >> 1 >> (63 - bits)) as usize
+}
+
+/// The first slot of its segment that an id may have, by the bits after those that led there.
+fn start(hash: u64, depth: u32) -> usize {
+    ((hash << depth) >> (64 - SLOT_BITS)) as usize
+}
+
+/// Most ids of a segment before it is split, from 50 to 80 % of its slots. Segments fill alike, so each has a bound of its own:
+/// otherwise all would be split at nearly the same moment.
+fn most(hash: u64, depth: u32) -> u16 {
+    let spread = (first_bits(hash, depth) as u64 ^ u64::from(depth) << 48).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    (SLOTS as u64 * 50 / 100 + ((SLOTS as u64 * 30 / 100 * (spread & 0xffff)) >> 16)) as u16
 }
 
 #[cfg(test)]
@@ -194,12 +328,31 @@ mod tests {
         for n in 1..=100_000 {
             assert_eq!(dedup.insert(1, id(n), n), Ok(()));
         }
-        dedup.touch(1, (1..=200_000).map(id));
+        (1..=200_000).step_by(64).for_each(|from| dedup.touch(1, (from..from + 64).map(id)));
         for n in 1..=200_000 {
             assert_eq!(dedup.find(1, id(n)), (n <= 100_000).then_some(n));
             assert_eq!(dedup.find(2, id(n)), None);
         }
         assert_eq!((dedup.insert(1, id(77), 5), dedup.len()), (Err(77), 100_000));
+    }
+
+    #[test]
+    fn every_id_is_found_after_segments_of_several_depths_were_split() {
+        let mut dedup = Dedup::new(5);
+        let id = |n: u64| u128::from(hash_id(3, u128::from(n), 9)) << 64 | u128::from(n);
+        for n in 1..=700_000u64 {
+            assert_eq!(dedup.insert(n as u32 % 3, id(n), n), Ok(()));
+        }
+        let depths: std::collections::BTreeSet<u32> = dedup.directory.iter().map(|place| place.depth).collect();
+        assert!(depths.len() > 1, "segments are split one at a time: {depths:?}");
+        for n in (1..=700_000).rev() {
+            assert_eq!(dedup.insert(n as u32 % 3, id(n), n + 1), Err(n));
+            assert_eq!(dedup.find((n as u32 + 1) % 3, id(n)), None);
+        }
+        let used: usize = dedup.blocks.iter().flat_map(|block| &block.used).map(|&used| usize::from(used)).sum();
+        assert_eq!((dedup.len(), used), (700_000, 700_000));
+        dedup.close(1, id(1), Closed::ByExpiry);
+        assert_eq!((dedup.closed(1, id(1)), dedup.closed(1, id(4))), (Some(Closed::ByExpiry), None));
     }
 
     /// High words that make a factor of an unseeded product 0 or all ones.

@@ -446,18 +446,26 @@ pub struct PostReply {
 impl PostReply {
     /// Adds the next item's result.
     pub fn push(&mut self, result: ItemResult) {
+        self.push_run(ResultRun { count: 1, first: result });
+    }
+
+    /// Adds the results of the next items.
+    pub fn push_run(&mut self, run: ResultRun) {
         if let Some(last) = self.runs.last_mut() {
             let next = ItemResult {
                 sequence: if last.first.sequence == 0 { 0 } else { last.first.sequence + u64::from(last.count) },
                 booked_at: if last.first.sequence == 0 { 0 } else { last.first.booked_at + u64::from(last.count) },
                 ..last.first
             };
-            if next == result {
-                last.count += 1;
+            if next == run.first {
+                last.count += run.count;
                 return;
             }
         }
-        self.runs.push(ResultRun { count: 1, first: result });
+        if self.runs.is_empty() {
+            self.runs.reserve_exact(1); // Most answers are one run.
+        }
+        self.runs.push(run);
     }
 
     /// All results in order.

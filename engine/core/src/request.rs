@@ -76,8 +76,15 @@ pub enum ItemKind {
 impl ItemKind {
     /// The kind of a wire byte.
     pub fn from_byte(byte: u8) -> Option<ItemKind> {
-        use ItemKind::*;
-        [Post, Hold, Increase, Capture, Release, Reverse].into_iter().find(|kind| *kind as u8 == byte)
+        match byte {
+            0 => Some(ItemKind::Post),
+            1 => Some(ItemKind::Hold),
+            2 => Some(ItemKind::Increase),
+            3 => Some(ItemKind::Capture),
+            4 => Some(ItemKind::Release),
+            5 => Some(ItemKind::Reverse),
+            _ => None,
+        }
     }
 
     /// Whether it names a hold.

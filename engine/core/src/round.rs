@@ -1,7 +1,8 @@
-//! A round: items sequenced together, taken apart into effects per account and postings.
+//! A round: items sequenced together, with their effects per account and their postings.
 //!
 //! It is made once by the coordinator, shared read-only with the shards, and never changed. An item that is refused before
-//! any account is looked at carries its refusal and has no effects.
+//! any account is looked at carries its refusal and has no effects. Effects and postings of a plain transfer, a post between
+//! two accounts, stand in its row of the request and are read there; those of other items are stored here.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use crate::account::{AccountKey, Effect, EntryResult, HeldResult};
 use crate::asset::Assets;
 use crate::link::{Link, NamedPosting, PostingName};
 use crate::outcome::Outcome;
-use crate::request::{ItemKind, ItemView, PostRequest, Postings, Side};
+use crate::request::{ItemKind, ItemView, PostRequest, Postings, Side, TransferRow};
 
 /// Outcome of an item, and which posting's account refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,18 +56,24 @@ pub enum Source {
 pub struct RoundItem {
     /// Where it comes from.
     pub source: Source,
-    /// First of its effects in [`Round::effects`].
-    pub effects_from: u32,
-    /// First of its postings in [`Round::postings`].
-    pub postings_from: u32,
-    /// First of its results in [`FinishedRound::held`], if it is not a post.
-    pub held_from: u32,
+    /// Number of its first effect among all of the round.
+    first_effect: u32,
+    /// Number of its first posting among all of the round.
+    first_posting: u32,
+    /// Of the stored effects the first that is its own, unless it is a plain transfer.
+    effects_from: u32,
+    /// The same of postings.
+    postings_from: u32,
+    /// First of its results in [`Results::held`], if it is not a post.
+    held_from: u32,
     /// What it names, in [`Round::links`]; `u32::MAX` = nothing.
-    pub link: u32,
+    link: u32,
     /// How many effects.
     pub effects: u8,
     /// How many postings.
     pub postings: u8,
+    /// Whether it is a post between two accounts, whose effects and postings are read in its row.
+    plain: bool,
     /// Kind.
     pub kind: ItemKind,
     /// Whether limits and freezes are skipped.
@@ -86,8 +93,8 @@ pub struct RoundItem {
 pub struct RoundPosting {
     /// Minor units; 0 = what is left, or nothing.
     pub amount: u128,
-    /// Index of its account's effect in [`Round::effects`].
-    pub effect: u32,
+    /// Which effect of its item its account has.
+    pub effect: u8,
     /// Debit or credit.
     pub side: Side,
     /// Its index: in the hold or original if the item names one.
@@ -107,12 +114,16 @@ pub struct Round {
     pub requests: Vec<Arc<PostRequest>>,
     /// Its items in sequence order.
     pub items: Vec<RoundItem>,
-    /// Effects on accounts, in order of item and first mention.
-    pub effects: Vec<Effect>,
-    /// The shard of each effect.
-    pub homes: Vec<u8>,
-    /// Postings in order.
-    pub postings: Vec<RoundPosting>,
+    /// Effects on accounts, in order of item and first mention, of items that are not plain transfers.
+    effects: Vec<Effect>,
+    /// Postings in order, of items that are not plain transfers.
+    postings: Vec<RoundPosting>,
+    /// The shard of each effect; empty if there is one shard only.
+    homes: Vec<u8>,
+    /// How many effects there are.
+    effect_count: u32,
+    /// How many postings there are.
+    posting_count: u32,
     /// Holds and originals that items name.
     pub links: Vec<Link>,
     /// How many postings belong to items that are not posts.
@@ -133,33 +144,105 @@ pub struct Head {
 }
 
 impl Round {
-    /// An empty round with memory for as many transfers.
-    pub fn with_capacity(transfers: usize) -> Round {
-        Round {
-            items: Vec::with_capacity(transfers),
-            effects: Vec::with_capacity(transfers * 2),
-            homes: Vec::with_capacity(transfers * 2),
-            postings: Vec::with_capacity(transfers * 2),
-            ..Round::default()
-        }
+    /// An empty round with memory for as many items.
+    pub fn with_capacity(items: usize) -> Round {
+        Round { items: Vec::with_capacity(items), ..Round::default() }
     }
 
-    /// The effects of an item.
+    /// How many postings.
+    pub fn posting_count(&self) -> usize {
+        self.posting_count as usize
+    }
+
+    /// The numbers of an item's effects among all of the round.
     pub fn effects_of(&self, item: &RoundItem) -> Range<usize> {
-        let from = item.effects_from as usize;
+        let from = item.first_effect as usize;
         from..from + usize::from(item.effects)
     }
 
-    /// The postings of an item.
-    pub fn postings_of(&self, item: &RoundItem) -> Range<usize> {
-        let from = item.postings_from as usize;
+    /// Where the results of an item's postings are, in [`Results::entries`].
+    pub fn entries_of(&self, item: &RoundItem) -> Range<usize> {
+        let from = item.first_posting as usize;
         from..from + usize::from(item.postings)
     }
 
-    /// Where the results of an item's postings on holds or originals are; empty for a post.
+    /// Where the results of an item's postings on holds or originals are, in [`Results::held`]; empty for a post.
     pub fn held_of(&self, item: &RoundItem) -> Range<usize> {
         let from = item.held_from as usize;
         from..from + if item.kind == ItemKind::Post { 0 } else { usize::from(item.postings) }
+    }
+
+    /// The row of a plain transfer and its request; none for other items.
+    #[inline(always)]
+    pub fn plain(&self, item: &RoundItem) -> Option<(&PostRequest, &TransferRow)> {
+        match item.source {
+            Source::Request { request, item: at } if item.plain => {
+                let request = &*self.requests[request as usize];
+                Some((request, request.transfer(at as usize)))
+            }
+            _ => None,
+        }
+    }
+
+    /// The account of an item's `n`-th effect.
+    #[inline]
+    pub fn key(&self, item: &RoundItem, n: usize) -> AccountKey {
+        if let Some((PostRequest { institution, .. }, row)) = self.plain(item) {
+            let account = if n == 0 { row.debit.get() } else { row.credit.get() };
+            return AccountKey { institution: *institution, account };
+        }
+        self.effects[item.effects_from as usize + n].key()
+    }
+
+    /// An item's `n`-th effect.
+    #[inline(always)]
+    pub fn effect(&self, item: &RoundItem, n: usize) -> Effect {
+        if let Some((request, row)) = self.plain(item) {
+            let amount = row.amount.get() as i128;
+            let (account, debit, credit) = if n == 0 { (row.debit, amount, 0) } else { (row.credit, 0, amount) };
+            return Effect {
+                account: account.get(),
+                debit,
+                credit,
+                institution: request.institution,
+                asset: row.asset.get(),
+                first_posting: n as u8,
+                assets_differ: false,
+                only_freed: false,
+            };
+        }
+        self.effects[item.effects_from as usize + n]
+    }
+
+    /// An item's effects in order.
+    pub fn effects(&self, item: &RoundItem) -> impl Iterator<Item = Effect> {
+        (0..usize::from(item.effects)).map(|n| self.effect(item, n))
+    }
+
+    /// The shard of an item's `n`-th effect.
+    #[inline]
+    pub fn home(&self, item: &RoundItem, n: usize) -> u8 {
+        self.homes.get(item.first_effect as usize + n).copied().unwrap_or(0)
+    }
+
+    /// An item's `n`-th posting.
+    #[inline]
+    pub fn posting(&self, item: &RoundItem, n: usize) -> RoundPosting {
+        if let Some((_, row)) = self.plain(item) {
+            let side = if n == 0 { Side::Debit } else { Side::Credit };
+            return RoundPosting { amount: row.amount.get(), effect: n as u8, side, index: n as u8 };
+        }
+        self.postings[item.postings_from as usize + n]
+    }
+
+    /// An item's postings in order.
+    pub fn postings(&self, item: &RoundItem) -> impl Iterator<Item = RoundPosting> {
+        (0..usize::from(item.postings)).map(|n| self.posting(item, n))
+    }
+
+    /// An item's postings on the account of its `n`-th effect.
+    pub fn postings_on(&self, item: &RoundItem, n: usize) -> impl Iterator<Item = RoundPosting> {
+        self.postings(item).filter(move |posting| usize::from(posting.effect) == n)
     }
 
     /// What an item names.
@@ -189,12 +272,15 @@ impl Round {
     fn begin(&mut self, head: &Head, kind: ItemKind, view: Option<&ItemView<'_>>) -> &mut RoundItem {
         self.items.push(RoundItem {
             source: head.source,
+            first_effect: self.effect_count,
+            first_posting: self.posting_count,
             effects_from: self.effects.len() as u32,
             postings_from: self.postings.len() as u32,
             held_from: self.held,
             link: NO_LINK,
             effects: 0,
             postings: 0,
+            plain: false,
             kind,
             forced: view.is_some_and(|v| v.forced()),
             is_final: match kind {
@@ -218,6 +304,19 @@ impl Round {
             self.attach(link);
         }
         if refused.is_some() {
+            return;
+        }
+        if let Postings::Transfer(row) = view.postings
+            && kind == ItemKind::Post
+            && row.debit != row.credit
+        {
+            let item = self.items.last_mut().expect("an item was begun");
+            (item.plain, item.effects, item.postings) = (true, 2, 2);
+            self.effect_count += 2;
+            self.posting_count += 2;
+            for account in [row.debit, row.credit].iter().filter(|_| shards > 1) {
+                self.homes.push(AccountKey { institution: head.institution, account: account.get() }.home(shards));
+            }
             return;
         }
         for at in 0..view.postings.count() {
@@ -294,13 +393,15 @@ impl Round {
         self.links.push(link);
     }
 
-    /// The effect of the last item on an account, made if there is none yet.
+    /// Which effect of the last item is on an account; made if there is none yet.
     fn mention(&mut self, key: AccountKey, asset: u32, index: u8, only_freed: bool, shards: usize) -> usize {
         let from = self.items.last().expect("an item was begun").effects_from as usize;
         if let Some(found) = self.effects[from..].iter().position(|e| e.account == key.account) {
-            return from + found;
+            return found;
         }
-        self.homes.push(key.home(shards));
+        if shards > 1 {
+            self.homes.push(key.home(shards));
+        }
         self.effects.push(Effect {
             account: key.account,
             debit: 0,
@@ -311,19 +412,20 @@ impl Round {
             assets_differ: false,
             only_freed,
         });
-        self.effects.len() - 1
+        self.effects.len() - 1 - from
     }
 
     /// Adds a posting to the last item.
     fn add(&mut self, key: AccountKey, side: Side, amount: u128, asset: u32, index: u8, shards: usize) {
         let effect = self.mention(key, asset, index, false, shards);
-        let total = &mut self.effects[effect];
+        let from = self.items.last().expect("an item was begun").effects_from as usize;
+        let total = &mut self.effects[from + effect];
         match side {
             Side::Debit => total.debit += amount as i128,
             Side::Credit => total.credit += amount as i128,
         }
         total.assets_differ |= asset != total.asset;
-        self.postings.push(RoundPosting { amount, effect: effect as u32, side, index });
+        self.postings.push(RoundPosting { amount, effect: effect as u8, side, index });
     }
 
     fn end(&mut self) {
@@ -331,6 +433,8 @@ impl Round {
         let item = self.items.last_mut().expect("an item was begun");
         item.effects = (effects - item.effects_from as usize) as u8;
         item.postings = (postings - item.postings_from as usize) as u8;
+        self.effect_count += u32::from(item.effects);
+        self.posting_count += u32::from(item.postings);
         if item.kind != ItemKind::Post {
             self.held += u32::from(item.postings);
         }
@@ -367,7 +471,7 @@ pub fn is_balanced(postings: impl Iterator<Item = (u32, Side, u128)>) -> bool {
 /// Results of the postings of a round.
 #[derive(Debug, Default)]
 pub struct Results {
-    /// A result per posting of [`Round::postings`]; version 0 where no entry was made.
+    /// A result per posting of the round; version 0 where no entry was made.
     pub entries: Vec<EntryResult>,
     /// A result per posting of an item that is not a post, in order.
     pub held: Vec<HeldResult>,
@@ -377,7 +481,7 @@ impl Results {
     /// Room for the results of a round.
     pub fn for_round(round: &Round) -> Results {
         Results {
-            entries: vec![EntryResult::default(); round.postings.len()],
+            entries: vec![EntryResult::default(); round.posting_count()],
             held: vec![HeldResult::default(); round.held as usize],
         }
     }

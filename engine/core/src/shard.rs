@@ -14,7 +14,7 @@ pub use vote::{Ballot, DoubtfulAccount, Finished, Vote};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::account::{Account, AccountDetails, AccountKey, EntryResult, HeldResult};
+use crate::account::{Account, AccountDetails, AccountKey, Effect, EntryResult, HeldResult};
 use crate::check::{Balances, check_balances};
 use crate::entry::{AccountRecord, Status};
 use crate::huge_pages;
@@ -109,35 +109,37 @@ impl Shard {
         assert!(self.shards == 1 && !self.has_open_rounds(), "one pass is for a shard that owns every account");
         let mut decisions: Vec<Decision> = Vec::with_capacity(round.items.len());
         let mut results = Results::for_round(round);
-        let mut slots = Vec::with_capacity(BATCH * 2);
+        let (mut keys, mut slots) = (Vec::with_capacity(BATCH * 2), Vec::with_capacity(BATCH * 2));
         for batch in round.items.chunks(BATCH) {
-            let from = batch[0].effects_from as usize;
-            let to = batch.last().map_or(from, |item| round.effects_of(item).end);
-            self.slots.find_all(round.effects[from..to].iter().map(|e| e.key()), &self.accounts, &mut slots);
+            let from = round.effects_of(&batch[0]).start;
+            keys.clear();
             for item in batch {
+                keys.extend((0..usize::from(item.effects)).map(|n| round.key(item, n)));
+            }
+            self.slots.find_all(&keys, &self.accounts, &mut slots);
+            for item in batch {
+                let slots = &slots[round.effects_of(item).start - from..];
                 let position = decisions.len();
                 let decision = match self.check_link(round, item, position, &decisions).or(item.refused) {
                     Some(outcome) => Decision::refused(outcome),
-                    None => round
-                        .effects_of(item)
-                        .find_map(|at| {
-                            let outcome = self.check(round, item, at, slots[at - from]).err()?;
-                            Some(Decision { outcome, detail: u16::from(round.effects[at].first_posting) })
+                    None => (0..usize::from(item.effects))
+                        .find_map(|n| {
+                            let outcome = self.check(round, item, n, slots[n]).err()?;
+                            Some(Decision { outcome, detail: u16::from(round.effect(item, n).first_posting) })
                         })
                         .unwrap_or(Decision::POSTED),
                 };
                 if decision.is_posted() {
                     let sequence = round.first_sequence + position as u64;
-                    let held_from = item.held_from as usize;
-                    for (offset, at) in round.postings_of(item).enumerate() {
-                        let posting = &round.postings[at];
-                        let slot = slots[posting.effect as usize - from] as usize;
+                    let (entries_from, held_from) = (round.entries_of(item).start, round.held_of(item).start);
+                    for (offset, posting) in round.postings(item).enumerate() {
+                        let (at, slot) = (entries_from + offset, slots[usize::from(posting.effect)] as usize);
                         if item.kind == ItemKind::Post {
                             let (account, details) = (&mut self.accounts[slot], &self.details[slot]);
                             let amount = posting.amount as i128;
                             results.entries[at] = account.apply(posting.side, amount, 0, sequence, details);
                         } else {
-                            let (entry, held) = self.apply_held(round, item, posting, slot, sequence);
+                            let (entry, held) = self.apply_held(round, item, &posting, slot, sequence);
                             (results.entries[at], results.held[held_from + offset]) = (entry, held);
                         }
                     }
@@ -182,26 +184,27 @@ impl Shard {
     }
 
     /// The whole list of one account's checks, at its exact balance.
-    #[inline]
-    fn check(&self, round: &Round, item: &RoundItem, at: usize, slot: u32) -> Result<(), Outcome> {
-        let account = self.check_facts(round, item, at, slot)?;
+    #[inline(always)]
+    fn check(&self, round: &Round, item: &RoundItem, n: usize, slot: u32) -> Result<(), Outcome> {
+        let effect = round.effect(item, n);
+        let account = self.check_facts(item, &effect, slot)?;
         let balances = Balances { available: account.available(), gross: account.gross() };
         let named = |name: PostingName, _| self.named.get(&name).copied().unwrap_or(0);
-        check_balances(round, item, at, (account.normal_side, &account.limits), balances, true, named)
+        check_balances(round, item, (n, &effect), (account.normal_side, &account.limits), balances, true, named)
     }
 
     /// The checks that undecided items cannot change: account changes are barriers between rounds.
-    #[inline]
-    fn check_facts(&self, round: &Round, item: &RoundItem, at: usize, slot: u32) -> Result<&Account, Outcome> {
+    #[inline(always)]
+    fn check_facts(&self, item: &RoundItem, effect: &Effect, slot: u32) -> Result<&Account, Outcome> {
         let account = self.accounts.get(slot as usize).ok_or(Outcome::AccountUnknown)?;
         match item.kind {
             ItemKind::Release | ItemKind::Expiry => {}
             ItemKind::Capture => {
-                if account.status == Status::Closed && !round.effects[at].only_freed {
+                if account.status == Status::Closed && !effect.only_freed {
                     return Err(Outcome::AccountClosed);
                 }
             }
-            _ => account.check_facts(&round.effects[at], item.forced)?,
+            _ => account.check_facts(effect, item.forced)?,
         }
         Ok(account)
     }

@@ -58,7 +58,7 @@ pub fn make(data: &Path, transfers: u64, customers: u64) -> Made {
     let lock = DataLock::acquire(data).expect("a lock");
     let recovered = recover(data, lock, LogOptions::default(), &mut |_| Ok::<(), String>(())).expect("an empty log");
     let failed = |failure| panic!("{failure}");
-    let (writer, _) = recovered.start(Box::new(|_| ()), Box::new(failed)).expect("a log");
+    let (writer, _) = recovered.start(Box::new(|_, _| ()), Box::new(failed)).expect("a log");
     let mut maker = Maker { ledger: Ledger::new(1, RoundLimits::default(), 7), writer, ticket: 0 };
     let begin = now_ns() - DAYS * DAY_NS;
     let record = ControlRecord::register(&Asset { number: EUR, code: "EUR".into(), scale: 2 }).canonical();

@@ -46,7 +46,7 @@ impl CoordinatorActor {
             Pending::Read(pending) => {
                 (pending.after, pending.position) = (after, position);
                 let read = pending.read.clone();
-                self.to_shards(|| ToShard::Read { ticket, read: read.clone() });
+                self.tell_shards(|| ToShard::Read { ticket, read: read.clone() });
             }
             _ => self.answer_own(ticket, after, position),
         }
@@ -59,13 +59,13 @@ impl CoordinatorActor {
         // A position of another ledger, or from before this one was restored: going on from it would pass rows over.
         if let Command::ByReference { after: seen, .. }
         | Command::Linked { after: seen, .. }
-        | Command::Watch { after: seen, .. } = command
+        | Command::Watch { after: seen, .. } = *command
             && seen > position
         {
             self.release(after, Release::Reply(Reply::PositionUnknown(position), on_reply));
             return;
         }
-        match command {
+        match *command {
             Command::LookUpTransactions { institution, ids } => {
                 let place = |id: &u128| self.core.find_id(institution, *id).filter(|&s| s <= position);
                 let sequences = ids.iter().map(place).collect();
@@ -113,9 +113,8 @@ impl CoordinatorActor {
             return;
         }
         let (pending, on_reply) = self.pending.remove(&ticket).expect("a read that was submitted");
-        let Pending::Read(PendingRead { read, then, answers, after, position, .. }) = pending else {
-            unreachable!("only reads are answered by shards")
-        };
+        let Pending::Read(pending) = pending else { unreachable!("only reads are answered by shards") };
+        let PendingRead { read, then, answers, after, position, .. } = *pending;
         let release = match then {
             AfterRead::Accounts => {
                 Release::Reply(Reply::Accounts { accounts: merge_accounts(&read, answers), position }, on_reply)
@@ -165,26 +164,29 @@ impl CoordinatorActor {
             index_build_us: indexes.build_us,
             io: self.io.clone(),
             round_us: [50.0, 99.0, 99.9, 100.0].map(|p| self.round_us.value_at_percentile(p)),
+            stages: self.common.stages.figures(),
         }
     }
 }
 
 /// A read that the shards answer.
 pub(super) fn read(institution: Option<u32>, read: ShardRead, then: AfterRead) -> Pending {
-    Pending::Read(PendingRead { institution, read: Arc::new(read), then, answers: Vec::new(), after: 0, position: 0 })
+    let read = Arc::new(read);
+    Pending::Read(Box::new(PendingRead { institution, read, then, answers: Vec::new(), after: 0, position: 0 }))
 }
 
 /// The institution whose data a read is about.
 fn asks_as(pending: &Pending) -> Option<u32> {
     match pending {
         Pending::Read(read) => read.institution,
-        Pending::Own(
+        Pending::Own(command) => match &**command {
             Command::LookUpTransactions { institution, .. }
             | Command::Institutions { institution }
             | Command::ByReference { institution, .. }
             | Command::Linked { institution, .. }
-            | Command::Watch { institution, .. },
-        ) => Some(*institution),
+            | Command::Watch { institution, .. } => Some(*institution),
+            _ => None,
+        },
         _ => None,
     }
 }

@@ -74,20 +74,24 @@ impl From<io::Error> for Lost {
 
 /// Connects for the first time and starts the task.
 pub async fn start(addr: &str, options: ClientOptions) -> Result<(Arc<Shared>, HelloReply), ClientError> {
-    let connect_error = |reason: String| ClientError::Connect { addr: addr.to_owned(), reason };
-    let first = tokio::time::timeout(options.deadline, connect(addr, &options)).await;
-    let (stream, hello) = match first {
-        Err(_) => return Err(connect_error(format!("no answer within {:?}", options.deadline))),
-        Ok(Err(Lost::Refused(error))) => return Err(error),
-        Ok(Err(Lost::Again(reason))) => return Err(connect_error(reason)),
-        Ok(Err(Lost::Closed)) => return Err(connect_error("closed".to_owned())),
-        Ok(Ok(connected)) => connected,
-    };
+    let (stream, hello) = connect_once(addr, &options).await?;
     let in_flight = Semaphore::new(options.in_flight.clamp(1, Semaphore::MAX_PERMITS));
     let (state, wake, link) = (Mutex::default(), Notify::new(), watch::Sender::new(None));
     let shared = Arc::new(Shared { addr: addr.to_owned(), options, in_flight, state, wake, link });
     tokio::spawn(keep(shared.clone(), stream));
     Ok((shared, hello))
+}
+
+/// Connects within the options' deadline, and says hello.
+pub async fn connect_once(addr: &str, options: &ClientOptions) -> Result<(TcpStream, HelloReply), ClientError> {
+    let connect_error = |reason: String| ClientError::Connect { addr: addr.to_owned(), reason };
+    match tokio::time::timeout(options.deadline, connect(addr, options)).await {
+        Err(_) => Err(connect_error(format!("no answer within {:?}", options.deadline))),
+        Ok(Err(Lost::Refused(error))) => Err(error),
+        Ok(Err(Lost::Again(reason))) => Err(connect_error(reason)),
+        Ok(Err(Lost::Closed)) => Err(connect_error("closed".to_owned())),
+        Ok(Ok(connected)) => Ok(connected),
+    }
 }
 
 impl Shared {
@@ -220,7 +224,7 @@ async fn connect(addr: &str, options: &ClientOptions) -> Result<(TcpStream, Hell
     stream.write_all(&out).await?;
     let mut bytes = [0; HEADER_BYTES];
     stream.read_exact(&mut bytes).await?;
-    let header = check_reply(&bytes)?;
+    let header = check_reply(&bytes).map_err(Lost::Again)?;
     let mut payload = vec![0; (header.length as usize).min(HELLO_REPLY_BYTES_MAX)];
     stream.read_exact(&mut payload).await?;
     header.check_payload(&payload).map_err(|error| Lost::Again(error.to_string()))?;
@@ -255,10 +259,11 @@ fn refused(payload: &[u8]) -> Lost {
     }
 }
 
-fn check_reply(bytes: &[u8; HEADER_BYTES]) -> Result<Header, Lost> {
-    let header = Header::decode(bytes).map_err(|error| Lost::Again(error.to_string()))?;
+/// The header of a reply, checked; or what is wrong with it.
+pub fn check_reply(bytes: &[u8; HEADER_BYTES]) -> Result<Header, String> {
+    let header = Header::decode(bytes).map_err(|error| error.to_string())?;
     if header.operation & REPLY_BIT == 0 || header.length as usize > REPLY_BYTES_MAX {
-        return Err(Lost::Again("this is not a reply".to_owned()));
+        return Err("this is not a reply".to_owned());
     }
     Ok(header)
 }
@@ -344,7 +349,7 @@ async fn read_replies(shared: &Shared, mut stream: OwnedReadHalf) -> Result<(), 
 /// Takes a whole reply from the front of the buffer, if there is one.
 fn next_reply(buffer: &mut BytesMut) -> Result<Option<(Header, Bytes)>, Lost> {
     let Some(bytes) = buffer.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
-    let header = check_reply(bytes)?;
+    let header = check_reply(bytes).map_err(Lost::Again)?;
     let total = HEADER_BYTES + header.length as usize;
     if buffer.len() < total {
         return Ok(None);

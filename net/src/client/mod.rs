@@ -8,6 +8,7 @@ mod accounts;
 mod changes;
 mod connection;
 mod pending;
+mod pipeline;
 mod reads;
 mod statement;
 mod transactions;
@@ -27,6 +28,7 @@ use tokio::time::Instant;
 
 pub use accounts::{NewAccount, encode_accounts};
 pub use changes::{AccountChange, encode_changes};
+pub use pipeline::{Answer, Pipeline, PipelineLost};
 pub use statement::StatementPages;
 pub use transactions::{Posted, Transaction, encode_transactions, results};
 pub use watch::Watch;

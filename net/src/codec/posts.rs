@@ -41,7 +41,14 @@ pub fn encode(reply: &PostReply, out: &mut Vec<u8>) {
 }
 
 /// Reads a payload of `count` runs; what follows them is posting results.
-pub fn decode(count: u32, mut payload: &[u8]) -> Result<PostReply, ReplyError> {
+pub fn decode(count: u32, payload: &[u8]) -> Result<PostReply, ReplyError> {
+    let mut reply = PostReply::default();
+    decode_into(count, payload, &mut reply)?;
+    Ok(reply)
+}
+
+/// The same into a reply that was used before, whose memory is kept. What is in it after an error means nothing.
+pub fn decode_into(count: u32, mut payload: &[u8], reply: &mut PostReply) -> Result<(), ReplyError> {
     const WHAT: &str = "post";
     let runs: &[RunRow] = take_rows(&mut payload, count as usize, WHAT)?;
     if !payload.len().is_multiple_of(size_of::<PostingResultRow>()) {
@@ -50,7 +57,9 @@ pub fn decode(count: u32, mut payload: &[u8]) -> Result<PostReply, ReplyError> {
     let rows = payload.len() / size_of::<PostingResultRow>();
     let postings: &[PostingResultRow] = take_rows(&mut payload, rows, WHAT)?;
     let mut items = 0u64;
-    let mut reply = PostReply { runs: Vec::with_capacity(runs.len()), postings: Vec::with_capacity(rows) };
+    reply.runs.clear();
+    reply.runs.reserve(runs.len());
+    reply.postings.clear();
     for row in runs {
         items += u64::from(row.count.get());
         // A run's last sequence number and time must exist too: `ResultRun::item` counts up to them.
@@ -75,5 +84,5 @@ pub fn decode(count: u32, mut payload: &[u8]) -> Result<PostReply, ReplyError> {
         balance: row.balance.get(),
         alarm: row.version.get() & RESULT_ALARM != 0,
     }));
-    Ok(reply)
+    Ok(())
 }

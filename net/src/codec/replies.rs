@@ -1,5 +1,6 @@
 //! Replies: from what the engine answered to a whole frame.
 
+use florin_core::entry::PostReply;
 use florin_engine::Reply;
 
 use super::{accounts, assets, balances, errors, institutions, posts, statements, transactions};
@@ -32,6 +33,14 @@ impl Asked {
             ..Header::default()
         }
     }
+}
+
+/// Appends the frame of a reply to a post.
+pub fn append_posted(out: &mut Vec<u8>, asked: &Asked, reply: &PostReply) {
+    frame::append(out, asked.header(), |out, header| {
+        header.count = reply.runs.len() as u32;
+        posts::encode(reply, out);
+    });
 }
 
 /// Appends the frame of a reply.

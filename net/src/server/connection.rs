@@ -13,14 +13,15 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use florin_engine::Command;
+use florin_engine::{Command, Stage, Stages};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
-use super::chunks::Chunks;
+use super::chunks::{Chunks, LargeFrame};
+use super::merged::Merged;
 use super::outgoing::{self, End, InEngine, Outgoing};
 use super::permits::{Budget, Cost};
 use super::watch::{self, Watch};
@@ -42,8 +43,22 @@ pub struct Context<S> {
     pub options: ServerOptions,
     /// What may be under way.
     pub budget: Arc<Budget>,
+    /// Times of the stages.
+    pub stages: Arc<Stages>,
     /// Read buffers.
     pub chunks: Chunks,
+}
+
+/// What is at the front of what has come.
+enum Next {
+    /// A small request, which goes with others.
+    Taken,
+    /// A small request for which those that wait leave no room.
+    Full,
+    /// A whole frame.
+    Frame(Operation, Header, Bytes),
+    /// Less than a frame.
+    Incomplete,
 }
 
 /// Why reading has ended.
@@ -74,7 +89,9 @@ pub async fn serve<S: Submit>(context: Rc<Context<S>>, stream: TcpStream, origin
         stream: read,
         outgoing: outgoing.clone(),
         buffer: BytesMut::new(),
+        large: None,
         header: None,
+        merged: Merged::default(),
         receiving: None,
     };
     let stop = reader.run().await;
@@ -125,8 +142,12 @@ struct Reader<'a, S> {
     stream: OwnedReadHalf,
     outgoing: Arc<Outgoing>,
     buffer: BytesMut,
-    /// Header of the frame at the front of `buffer`, once it was checked.
+    /// The frame at the front instead, if it is larger than a chunk.
+    large: Option<LargeFrame>,
+    /// Header of the frame at the front, once it was checked.
     header: Option<(Header, Operation)>,
+    /// Small requests that came and are not handed over.
+    merged: Merged,
     /// Room for a frame that is larger than a chunk.
     receiving: Option<SemaphorePermit<'a>>,
     /// Whether hello has been answered.
@@ -137,11 +158,12 @@ struct Reader<'a, S> {
 
 impl<S: Submit> Reader<'_, S> {
     async fn run(&mut self) -> Stop {
+        // When the bytes came whose requests are being handed over.
+        let mut read_at: Option<Instant> = None;
         loop {
             let result = match self.next_frame() {
-                Ok(Some((operation, header, payload))) => self.handle(operation, header, payload).await,
-                Ok(None) => self.fill().await,
-                Err(stop) => Err(stop),
+                Ok(Next::Taken) => Ok(()),
+                next => self.go_on(next, &mut read_at).await,
             };
             if let Err(stop) = result {
                 return stop;
@@ -149,12 +171,29 @@ impl<S: Submit> Reader<'_, S> {
         }
     }
 
-    /// The frame at the front of the buffer, if all of it is there.
-    fn next_frame(&mut self) -> Result<Option<(Operation, Header, Bytes)>, Stop> {
+    /// Does what comes after a run of small requests, which are handed over first.
+    async fn go_on(&mut self, next: Result<Next, Stop>, read_at: &mut Option<Instant>) -> Result<(), Stop> {
+        self.hand_over().await?;
+        match next? {
+            Next::Frame(operation, header, payload) => self.handle(operation, header, payload).await,
+            Next::Full | Next::Taken => Ok(()),
+            Next::Incomplete => {
+                if let Some(read_at) = read_at.take() {
+                    self.context.stages.record(Stage::Decode, read_at.elapsed());
+                }
+                self.fill().await?;
+                *read_at = Some(Instant::now());
+                Ok(())
+            }
+        }
+    }
+
+    /// What comes next: the frame at the front of the buffer, if all of it is there.
+    fn next_frame(&mut self) -> Result<Next, Stop> {
         let (header, operation) = match self.header {
             Some(known) => known,
             None => {
-                let Some(bytes) = self.buffer.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
+                let Some(bytes) = self.buffer.first_chunk::<HEADER_BYTES>() else { return Ok(Next::Incomplete) };
                 let header =
                     Header::decode(bytes).map_err(|error| Stop::End(End::Error { operation: 0, request: 0, error }))?;
                 let operation = self.check(&header).map_err(|error| about(&header, error))?;
@@ -163,11 +202,26 @@ impl<S: Submit> Reader<'_, S> {
         };
         let length = header.length as usize;
         let total = HEADER_BYTES + length;
-        if self.buffer.len() < total {
-            return Ok(None);
+        let front: &[u8] = self.large.as_ref().map_or(&self.buffer, |large| &large.bytes);
+        if front.len() < total {
+            return Ok(Next::Incomplete);
         }
-        header.check_payload(&self.buffer[HEADER_BYTES..total]).map_err(|error| about(&header, error))?;
-        let payload = if length <= COPY_BYTES_MAX {
+        let payload = &front[HEADER_BYTES..total];
+        let suits = Merged::suits(operation, &header, payload);
+        if suits && self.merged.is_full_for(&header, &self.context.options) {
+            return Ok(Next::Full);
+        }
+        header.check_payload(payload).map_err(|error| about(&header, error))?;
+        if suits {
+            self.merged.add(&header, payload);
+            self.buffer.advance(total);
+            self.header = None;
+            self.deadline = None;
+            return Ok(Next::Taken);
+        }
+        let payload = if let Some(large) = self.large.take() {
+            large.into_payload()
+        } else if length <= COPY_BYTES_MAX {
             let payload = Bytes::copy_from_slice(&self.buffer[HEADER_BYTES..total]);
             self.buffer.advance(total);
             payload
@@ -179,7 +233,20 @@ impl<S: Submit> Reader<'_, S> {
         if self.greeted {
             self.deadline = None;
         }
-        Ok(Some((operation, header, payload)))
+        Ok(Next::Frame(operation, header, payload))
+    }
+
+    /// Hands small requests over that came together.
+    async fn hand_over(&mut self) -> Result<(), Stop> {
+        let Some((request, parts)) = self.merged.take() else { return Ok(()) };
+        let cost = self.context.budget.clamp(Cost::of_merged(request.count(), parts.len() as u32));
+        let institution = request.institution;
+        let asked = Asked { operation: Operation::PostTransfers, flags: 0, institution, request: parts[0].request };
+        self.take(cost).await?;
+        let in_engine = InEngine::merged(self.outgoing.clone(), asked, parts, cost);
+        let command = Command::Post { request, want_postings: false };
+        self.context.engine.submit(self.origin, command, Box::new(move |reply| in_engine.answer(&reply)));
+        Ok(())
     }
 
     fn check(&self, header: &Header) -> Result<Operation, ProtocolError> {
@@ -261,7 +328,7 @@ impl<S: Submit> Reader<'_, S> {
     /// Waits for more bytes.
     async fn fill(&mut self) -> Result<(), Stop> {
         let room = self.make_room().await?;
-        if self.deadline.is_none() && !self.buffer.is_empty() {
+        if self.deadline.is_none() && !self.is_empty() {
             self.deadline = Some(Instant::now() + self.context.options.frame_timeout);
         }
         let (deadline, greeted, outgoing) = (self.deadline, self.greeted, self.outgoing.clone());
@@ -275,16 +342,24 @@ impl<S: Submit> Reader<'_, S> {
             })),
         };
         match read {
-            0 if self.buffer.is_empty() => Err(Stop::End(End::Quiet)),
+            0 if self.is_empty() => Err(Stop::End(End::Quiet)),
             0 => Err(Stop::End(End::error(ErrorCode::FrameCut, "the connection ended within a frame"))),
             _ => Ok(()),
         }
+    }
+
+    /// Whether nothing has come of the next frame.
+    fn is_empty(&self) -> bool {
+        self.buffer.is_empty() && self.large.is_none()
     }
 
     /// Sees to it that the buffer can take something, and says how many bytes at most. An empty buffer is given back:
     /// an idle connection holds none.
     async fn make_room(&mut self) -> Result<usize, Stop> {
         let total = HEADER_BYTES + self.header.map_or(0, |(header, _)| header.length as usize);
+        if let Some(large) = &self.large {
+            return Ok(total - large.bytes.len());
+        }
         let have = self.buffer.len();
         if have == 0 {
             self.context.chunks.give_back(std::mem::take(&mut self.buffer));
@@ -313,8 +388,12 @@ impl<S: Submit> Reader<'_, S> {
             });
             // The wait was the server's, not the sender's.
             self.deadline = self.deadline.map(|_| Instant::now() + context.options.frame_timeout);
-            self.buffer.reserve(total - have);
         }
+        let mut large = self.context.chunks.take_frame(total);
+        large.bytes.extend_from_slice(&self.buffer);
+        self.buffer.clear();
+        self.context.chunks.give_back(std::mem::take(&mut self.buffer));
+        self.large = Some(large);
         Ok(total - have)
     }
 
@@ -322,10 +401,13 @@ impl<S: Submit> Reader<'_, S> {
     async fn read(&mut self, room: usize) -> io::Result<usize> {
         poll_fn(|cx| {
             ready!(self.stream.as_ref().poll_read_ready(cx))?;
-            if self.buffer.capacity() == 0 {
-                self.buffer = self.context.chunks.take();
-            }
-            let poll = {
+            let poll = if let Some(large) = &mut self.large {
+                let mut target = (&mut large.bytes).limit(room);
+                pin!(self.stream.read_buf(&mut target)).poll(cx)
+            } else {
+                if self.buffer.capacity() == 0 {
+                    self.buffer = self.context.chunks.take();
+                }
                 let mut target = (&mut self.buffer).limit(room);
                 pin!(self.stream.read_buf(&mut target)).poll(cx)
             };

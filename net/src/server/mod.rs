@@ -5,6 +5,7 @@
 
 mod chunks;
 mod connection;
+mod merged;
 mod options;
 mod outgoing;
 mod permits;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use florin_engine::{Command, OnReply};
+use florin_engine::{Command, OnReply, Stages};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -37,6 +38,9 @@ pub trait Submit: 'static {
     /// Takes a command and calls back when the answer may leave the process. Commands of one origin, that is of one
     /// connection, are sequenced in call order. Connections are numbered from 1, each number once in a process.
     fn submit(&self, origin: u64, command: Command, on_reply: OnReply);
+
+    /// Where the times of the server's own stages go.
+    fn stages(&self) -> Arc<Stages>;
 }
 
 /// Why there is no server.
@@ -127,7 +131,8 @@ pub async fn serve<S: Submit>(
     check_loopback(local_addr)?;
     let connections = Rc::new(Connections::default());
     let budget = Arc::new(Budget::new(&options));
-    let context = Rc::new(Context { engine, options, budget, chunks: Default::default() });
+    let stages = engine.stages();
+    let context = Rc::new(Context { engine, options, budget, stages, chunks: Default::default() });
     let accept = tokio::task::spawn_local(accept(listener, context, connections.clone()));
     Ok(Server { local_addr, accept, connections })
 }
@@ -199,7 +204,7 @@ fn begin<S: Submit>(stream: TcpStream, context: &Rc<Context<S>>, connections: &R
         });
         return;
     }
-    let outgoing = Arc::new(Outgoing::new(context.budget.clone(), options));
+    let outgoing = Arc::new(Outgoing::new(context.budget.clone(), context.stages.clone(), options));
     let number = NEXT_CONNECTION.fetch_add(1, Ordering::Relaxed);
     connections.open.borrow_mut().insert(number, outgoing.clone());
     tokio::task::spawn_local(async move {
@@ -212,5 +217,9 @@ fn begin<S: Submit>(stream: TcpStream, context: &Rc<Context<S>>, connections: &R
 impl Submit for florin_engine::Engine {
     fn submit(&self, origin: u64, command: Command, on_reply: OnReply) {
         florin_engine::Engine::submit(self, origin, command, on_reply);
+    }
+
+    fn stages(&self) -> Arc<Stages> {
+        florin_engine::Engine::stages(self)
     }
 }

@@ -7,14 +7,16 @@
 use std::io;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use florin_core::entry::PostReply;
 use florin_core::outcome::Outcome;
-use florin_engine::Reply;
+use florin_engine::{Reply, Stage, Stages};
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
 use super::ServerOptions;
+use super::merged::{self, Part};
 use super::permits::{Budget, Cost};
 use crate::codec::{errors, replies};
 use crate::error::{ErrorCode, ProtocolError};
@@ -60,6 +62,8 @@ struct State {
     buffer: Vec<u8>,
     /// Cost of the requests whose replies are in `buffer`.
     queued: Cost,
+    /// When the first of `queued` came.
+    queued_since: Option<Instant>,
     /// Cost of all requests that were taken and whose replies are not written yet, `queued` included.
     in_flight: Cost,
     /// Watches that wait or are being served.
@@ -80,26 +84,29 @@ pub struct Outgoing {
     /// For the reader and for watches: the connection is ending, no more requests are taken.
     halt: Notify,
     budget: Arc<Budget>,
+    stages: Arc<Stages>,
     requests_max: u32,
     bytes_max: usize,
     watches_max: u32,
 }
 
 enum Next {
-    Batch(Cost),
+    /// Replies of requests of this cost; the first of them was ready then.
+    Batch(Cost, Option<Instant>),
     Last,
     Wait,
 }
 
 impl Outgoing {
     /// An empty one with the caps of a connection.
-    pub fn new(budget: Arc<Budget>, options: &ServerOptions) -> Outgoing {
+    pub fn new(budget: Arc<Budget>, stages: Arc<Stages>, options: &ServerOptions) -> Outgoing {
         Outgoing {
             state: Mutex::default(),
             wake: Notify::new(),
             room: Notify::new(),
             halt: Notify::new(),
             budget,
+            stages,
             requests_max: options.connection_requests_max.max(1),
             bytes_max: options.connection_bytes_max,
             watches_max: options.connection_watches_max,
@@ -198,6 +205,9 @@ impl Outgoing {
             return;
         }
         let first = state.queued.requests == 0;
+        if first {
+            state.queued_since = Some(Instant::now());
+        }
         encode(&mut state.buffer);
         state.queued += cost;
         drop(state);
@@ -246,7 +256,7 @@ impl Outgoing {
         }
         if state.queued.requests > 0 {
             std::mem::swap(&mut state.buffer, batch);
-            return Next::Batch(std::mem::take(&mut state.queued));
+            return Next::Batch(std::mem::take(&mut state.queued), state.queued_since.take());
         }
         match &state.end {
             Some(end) if state.in_flight.requests == 0 => {
@@ -259,7 +269,10 @@ impl Outgoing {
         }
     }
 
-    fn written(&self, cost: Cost) {
+    fn written(&self, cost: Cost, since: Option<Instant>) {
+        if let Some(since) = since {
+            self.stages.record(Stage::Reply, since.elapsed());
+        }
         self.state().in_flight -= cost;
         self.budget.give_back(cost);
         self.room.notify_waiters();
@@ -280,8 +293,8 @@ pub async fn write(outgoing: Arc<Outgoing>, stream: OwnedWriteHalf, timeout: Dur
             continue;
         }
         let result = write_all(&stream, &batch, timeout).await;
-        if let Next::Batch(cost) = next {
-            outgoing.written(cost);
+        if let Next::Batch(cost, since) = next {
+            outgoing.written(cost, since);
         }
         if result.is_err() {
             outgoing.abandon();
@@ -308,10 +321,17 @@ async fn write_all(stream: &OwnedWriteHalf, mut bytes: &[u8], timeout: Duration)
     Ok(())
 }
 
+/// Whether an answer says that the engine was stopping and took nothing.
+fn was_not_taken(reply: &PostReply) -> bool {
+    matches!(reply.runs.as_slice(), [run] if run.first.outcome == Outcome::ShuttingDown)
+}
+
 /// A request that is in the engine. Dropped without an answer, it ends the connection with an error reply.
 pub struct InEngine {
     outgoing: Arc<Outgoing>,
     asked: replies::Asked,
+    /// The requests that were merged into it; none if it is one.
+    parts: Vec<Part>,
     cost: Cost,
     answered: bool,
 }
@@ -319,7 +339,12 @@ pub struct InEngine {
 impl InEngine {
     /// A request that was taken and holds permits of `cost`.
     pub fn new(outgoing: Arc<Outgoing>, asked: replies::Asked, cost: Cost) -> InEngine {
-        InEngine { outgoing, asked, cost, answered: false }
+        InEngine { outgoing, asked, parts: Vec::new(), cost, answered: false }
+    }
+
+    /// Requests that were merged into one; `asked` is the first of them.
+    pub fn merged(outgoing: Arc<Outgoing>, asked: replies::Asked, parts: Vec<Part>, cost: Cost) -> InEngine {
+        InEngine { outgoing, asked, parts, cost, answered: false }
     }
 
     /// What was asked.
@@ -330,15 +355,37 @@ impl InEngine {
     /// Queues the reply. Runs on an engine thread and does not wait.
     pub fn answer(mut self, reply: &Reply) {
         self.answered = true;
-        if let Reply::Posted(posted) = reply
-            && let [run] = posted.runs.as_slice()
-            && run.first.outcome == Outcome::ShuttingDown
-        {
-            self.end(ErrorCode::ShuttingDown, "the server is stopping; what has no reply was not taken");
-            self.outgoing.push(self.cost, |_| {});
+        if self.parts.is_empty() {
+            if let Reply::Posted(posted) = reply
+                && was_not_taken(posted)
+            {
+                self.end_at_stop(self.asked.request);
+                self.outgoing.push(self.cost, |_| {});
+                return;
+            }
+            self.outgoing.push(self.cost, |out| replies::append(out, &self.asked, reply));
             return;
         }
-        self.outgoing.push(self.cost, |out| replies::append(out, &self.asked, reply));
+        let mut not_taken = None;
+        self.outgoing.push(self.cost, |out| match reply {
+            Reply::Posted(posted) => merged::pieces(posted, &self.parts, |part, piece| match was_not_taken(piece) {
+                true => drop(not_taken.get_or_insert(part.request)),
+                false => replies::append_posted(out, &self.asked_by(part), piece),
+            }),
+            _ => self.parts.iter().for_each(|part| replies::append(out, &self.asked_by(part), reply)),
+        });
+        if let Some(request) = not_taken {
+            self.end_at_stop(request);
+        }
+    }
+
+    fn asked_by(&self, part: &Part) -> replies::Asked {
+        replies::Asked { request: part.request, ..self.asked }
+    }
+
+    fn end_at_stop(&self, request: u64) {
+        let message = "the server is stopping; what has no reply was not taken";
+        self.end(ErrorCode::ShuttingDown, request, message);
     }
 
     /// Queues a reply that is encoded already. The permits of `more` have been taken too.
@@ -348,10 +395,10 @@ impl InEngine {
         self.outgoing.push(self.cost, |out| out.extend_from_slice(bytes));
     }
 
-    fn end(&self, code: ErrorCode, message: &str) {
+    fn end(&self, code: ErrorCode, request: u64, message: &str) {
         self.outgoing.end(End::Error {
             operation: self.asked.operation as u8,
-            request: self.asked.request,
+            request,
             error: ProtocolError::new(code, message),
         });
     }
@@ -360,7 +407,8 @@ impl InEngine {
 impl Drop for InEngine {
     fn drop(&mut self) {
         if !self.answered {
-            self.end(ErrorCode::Internal, "the engine gave no answer; whether the request was applied is not known");
+            let message = "the engine gave no answer; whether the request was applied is not known";
+            self.end(ErrorCode::Internal, self.asked.request, message);
             self.outgoing.push(self.cost, |_| {});
         }
     }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use florin_core::compare::counts_entries;
 use florin_core::entry::{AccountRecord, PostingRecord, StatementEntry, TransactionRecord};
 use florin_core::limits::{
-    ASSETS_MAX, ATTRIBUTES_BYTES_MAX, INSTITUTION_NAME_BYTES_MAX, INSTITUTIONS_MAX, POSTINGS_MAX, VOUCHER_BYTES_MAX,
+    ASSETS_MAX, ATTRIBUTES_BYTES_MAX, INSTITUTION_NAME_BYTES_MAX, INSTITUTIONS_MAX, POSTINGS_MAX, TRANSFER_ROW_BYTES,
+    VOUCHER_BYTES_MAX,
 };
 use florin_core::link::{NamedPosting, Target};
 use florin_core::request::{ItemKind, PostForm, PostRequest, PostingResult};
@@ -158,6 +159,13 @@ impl Cost {
             }
             _ => Cost { read_bytes: bytes, ..Cost::INLINE },
         }
+    }
+
+    /// The cost of `rows` transfers without vouchers that `requests` requests were merged into.
+    pub fn of_merged(rows: usize, requests: u32) -> Cost {
+        let bytes =
+            rows * (TRANSFER_ROW_BYTES + size_of::<RunRow>()) + requests as usize * (OVERHEAD_BYTES + HEADER_BYTES);
+        Cost { requests, rows, bytes, ..Cost::default() }
     }
 
     /// Bytes of whatever budget.

@@ -5,6 +5,7 @@ pub mod ledger;
 
 use std::future::Future;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use florin_core::account::HeldResult;
 use florin_core::asset::Asset;
@@ -15,7 +16,7 @@ use florin_core::entry::{
 use florin_core::institution::Institution;
 use florin_core::outcome::{OUTCOMES, Outcome};
 use florin_core::request::{Action, ItemResult, PostingResult, Side};
-use florin_engine::{Command, OnReply, Reply};
+use florin_engine::{Command, OnReply, Reply, Stages};
 use florin_net::codec::hello::Hello;
 use florin_net::header::{ERROR, Header, Operation};
 use florin_net::limits::HEADER_BYTES;
@@ -36,6 +37,10 @@ pub struct Script(Rc<dyn Fn(u64, Command, OnReply)>);
 impl Submit for Script {
     fn submit(&self, origin: u64, command: Command, on_reply: OnReply) {
         (self.0)(origin, command, on_reply);
+    }
+
+    fn stages(&self) -> Arc<Stages> {
+        Arc::default()
     }
 }
 

@@ -289,7 +289,7 @@ impl World {
         assert!((1..=self.limits.transactions).contains(&(frame.head.count as usize)), "more rows than a round takes");
         assert!(frame.payload.len() + frame.vouchers.len() <= self.limits.frame_bytes, "a frame that is too large");
         if let FrameDraft::Posts(finished) = draft {
-            assert!(finished.round.postings.len() <= self.limits.postings, "more postings than a round takes");
+            assert!(finished.round.posting_count() <= self.limits.postings, "more postings than a round takes");
         }
         self.log.frames.push(frame);
     }

@@ -326,7 +326,7 @@ pub fn start(recovered: Recovered, bytes_max: u64) -> Result<Running, StartError
     let flag = Arc::clone(&failed);
     let gone = send.clone();
     let (writer, reader) = recovered.start(
-        Box::new(move |frame| {
+        Box::new(move |frame, _| {
             let _ = send.send(frame);
         }),
         Box::new(move |_| {

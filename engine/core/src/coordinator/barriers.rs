@@ -170,15 +170,15 @@ impl Coordinator {
             let open_day = self.institutions.open_day(opening.institution);
             let (for_shards, numbers) = (opening.clone(), sequences.clone());
             self.commands.push_back(Command::FinishOpening { opening: for_shards, sequences: numbers, times });
-            self.commands.push_back(Command::Frame(FrameDraft::Openings {
+            self.commands.push_back(Command::Frame(Box::new(FrameDraft::Openings {
                 opening,
                 sequences,
                 first_sequence,
                 booked_at,
                 open_day,
-            }));
+            })));
         }
-        let mut assembly = self.assemblies.remove(&pending.ticket).expect("a request that was submitted");
+        let mut assembly = self.assembly(pending.ticket);
         for item in pending.items {
             assembly.reply.push(item.map_or_else(|result| result, |row| results[row as usize]));
         }
@@ -193,7 +193,7 @@ impl Coordinator {
         now: u64,
         admit: Result<(), Outcome>,
     ) {
-        let mut assembly = self.assemblies.remove(&ticket).expect("a request that was submitted");
+        let mut assembly = self.assembly(ticket);
         let known = self.dedup.find(request.institution, request.id).is_some();
         let admit = if known { Ok(()) } else { admit };
         match self.check_control(&request).and_then(|record| admit.map(|()| record)) {
@@ -220,7 +220,7 @@ impl Coordinator {
                     let ControlRequest { institution, principal, id, .. } = request;
                     let accounting_date = accounting_date(self.institutions.open_day(institution), booked_at);
                     self.commands.push_back(Command::Pass(number));
-                    self.commands.push_back(Command::Frame(FrameDraft::Control(ControlFrame {
+                    self.commands.push_back(Command::Frame(Box::new(FrameDraft::Control(ControlFrame {
                         number,
                         sequence,
                         booked_at,
@@ -230,7 +230,7 @@ impl Coordinator {
                         id,
                         outcome,
                         record: record.canonical(),
-                    })));
+                    }))));
                 }
             },
         }
@@ -370,7 +370,7 @@ impl Coordinator {
 
     fn complete_changes(&mut self) {
         let Some(Barrier::Changes(pending)) = self.barrier.take() else { panic!("changes under way") };
-        let mut assembly = self.assemblies.remove(&pending.ticket).expect("a request that was submitted");
+        let mut assembly = self.assembly(pending.ticket);
         let result = |r: &Option<ChangeResult>| r.expect("every change belongs to a shard");
         let results: Vec<ChangeResult> = pending.results.iter().map(result).collect();
         for (offset, item) in pending.items.iter().enumerate() {
@@ -392,7 +392,7 @@ impl Coordinator {
         }
         if !results.is_empty() {
             let changes = pending.changes.clone();
-            self.commands.push_back(Command::Frame(FrameDraft::Changes { changes, results }));
+            self.commands.push_back(Command::Frame(Box::new(FrameDraft::Changes { changes, results })));
         }
         self.finish_part(pending.ticket, pending.last, None, assembly);
     }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::answers::{Disposition, Part};
+use super::answers::{Disposition, Dispositions, Part};
 use super::{Command, Coordinator, InFlight, Request, Ticket};
 use crate::account::EntryResult;
+use crate::dedup::TOUCHED_AT_ONCE;
 use crate::directory::refusal_of_closed;
 use crate::entry::RowKind;
 use crate::frame::{encoded_bytes, encoded_bytes_named};
@@ -13,9 +14,6 @@ use crate::link::{Fact, Facts, Link, NamedPosting, Target, expiry, refusal_of_ki
 use crate::outcome::Outcome;
 use crate::request::{ItemKind, ItemView, PostRequest};
 use crate::round::{Decision, Head, Results, Round, RoundItem, Source};
-
-/// Ids looked up together, so that their cache misses overlap.
-const TOUCHED_AHEAD: usize = 64;
 
 /// What is left of a round's bounds.
 #[derive(Default)]
@@ -51,12 +49,10 @@ impl Coordinator {
         if self.barrier.is_some() || self.awaiting.is_some() || self.in_flight.len() >= self.limits.open_rounds {
             return false;
         }
-        let mut round = Round {
-            number: self.next_round,
-            first_sequence: self.next_sequence,
-            booked_at: now.max(self.last_booked_at + 1),
-            ..Round::with_capacity(self.waiting_items.min(self.limits.transactions))
-        };
+        let mut round = Round::with_capacity(self.waiting_items.min(self.limits.transactions));
+        round.number = self.next_round;
+        round.first_sequence = self.next_sequence;
+        round.booked_at = now.max(self.last_booked_at + 1);
         let mut parts = Vec::new();
         let mut reads = Vec::new();
         let mut taken = Taken::default();
@@ -74,14 +70,14 @@ impl Coordinator {
                     self.waiting.pop_front();
                     progress = true;
                 }
-                Request::Post { request, .. } => {
-                    let (request, first_item) = (request.clone(), front.taken);
+                Request::Post { request, want_postings, .. } => {
+                    let (request, want_postings, first_item) = (request.clone(), *want_postings, front.taken);
                     let dispositions = self.take_items(&mut round, &request, ticket, &mut taken, admit);
-                    let taken = first_item + dispositions.len();
+                    let taken = first_item + dispositions.count();
                     let last = taken == request.count();
-                    progress |= !dispositions.is_empty();
-                    self.waiting_items -= dispositions.len();
-                    parts.push(Part { ticket, first_item: first_item as u32, dispositions, last });
+                    progress |= dispositions.count() > 0;
+                    self.waiting_items -= dispositions.count();
+                    parts.push(Part { ticket, first_item: first_item as u32, dispositions, want_postings, last });
                     if !last {
                         self.waiting.front_mut().expect("the front is being taken").taken = taken;
                         break;
@@ -135,7 +131,7 @@ impl Coordinator {
         let due: Vec<Arc<Target>> = self.holds.due(round.booked_at).take(most).cloned().collect();
         for hold in due {
             let encoded = encoded_bytes_named(0, hold.postings.len());
-            let fits = round.postings.len() + hold.postings.len() <= postings && taken.frame_bytes + encoded <= bytes;
+            let fits = round.posting_count() + hold.postings.len() <= postings && taken.frame_bytes + encoded <= bytes;
             if !fits && !round.items.is_empty() {
                 return;
             }
@@ -155,16 +151,17 @@ impl Coordinator {
         ticket: Ticket,
         taken: &mut Taken,
         admit: Result<(), Outcome>,
-    ) -> Vec<Disposition> {
+    ) -> Dispositions {
         let first_item = self.waiting.front().expect("the front is being taken").taken;
-        let mut dispositions = Vec::with_capacity(request.count() - first_item);
+        let mut dispositions = Dispositions::default();
+        let bytes = request.payload_bytes() / request.count();
         let source = round.requests.len() as u32;
         round.requests.push(request.clone());
         let known = self.institutions.contains(request.institution);
         let open_day = self.institutions.open_day(request.institution);
         for item in first_item..request.count() {
-            if (item - first_item).is_multiple_of(TOUCHED_AHEAD) {
-                let ahead = item..request.count().min(item + TOUCHED_AHEAD);
+            if (item - first_item).is_multiple_of(TOUCHED_AT_ONCE) {
+                let ahead = item..request.count().min(item + TOUCHED_AT_ONCE);
                 self.dedup.touch(request.institution, ahead.map(|at| request.id(at)));
             }
             let view = request.item(item);
@@ -187,7 +184,7 @@ impl Coordinator {
                 institution: request.institution,
                 open_day,
             };
-            match self.take_item(round, request, &head, &view, taken) {
+            match self.take_item(round, bytes, &head, &view, taken) {
                 Taking::Done(disposition) => dispositions.push(disposition),
                 Taking::Later => break,
                 Taking::Fetch => {
@@ -199,20 +196,19 @@ impl Coordinator {
         dispositions
     }
 
-    /// Takes one item of good shape.
+    /// Takes one item of good shape. `bytes`: its share of the request's.
     fn take_item(
         &mut self,
         round: &mut Round,
-        request: &PostRequest,
+        bytes: usize,
         head: &Head,
         view: &ItemView<'_>,
         taken: &mut Taken,
     ) -> Taking {
         let kind = view.kind.expect("an item whose shape was checked");
-        let bytes = request.payload_bytes() / request.count();
         let fits = |round: &Round, postings: usize, encoded: usize| {
             round.items.len() < self.limits.transactions
-                && round.postings.len() + postings <= self.limits.postings
+                && round.posting_count() + postings <= self.limits.postings
                 && taken.frame_bytes + encoded <= self.limits.frame_bytes
                 && (taken.request_bytes + bytes <= self.limits.request_bytes || round.items.is_empty())
         };
@@ -448,12 +444,11 @@ fn decided_original(
 
 /// What a capture captured, where it did.
 fn captured(round: &Round, item: &RoundItem, results: &Results) -> Vec<NamedPosting> {
-    let (postings, held) = (round.postings_of(item), round.held_of(item));
-    let entries: &[EntryResult] = &results.entries[postings.clone()];
-    let made = round.postings[postings].iter().zip(entries).zip(&results.held[held]);
+    let entries: &[EntryResult] = &results.entries[round.entries_of(item)];
+    let made = round.postings(item).zip(entries).zip(&results.held[round.held_of(item)]);
     made.filter(|((_, entry), held)| entry.version.number() != 0 && held.amount > 0)
         .map(|((posting, _), held)| {
-            let effect = &round.effects[posting.effect as usize];
+            let effect = round.effect(item, usize::from(posting.effect));
             NamedPosting {
                 account: effect.account,
                 amount: held.amount,

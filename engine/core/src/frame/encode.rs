@@ -199,9 +199,47 @@ fn encode_posts(
     vouchers: &mut Vec<u8>,
 ) {
     for (position, (item, decision)) in finished.round.items.iter().zip(finished.decisions.iter()).enumerate() {
+        if let Some(row) = encode_plain(finished, item, *decision, position) {
+            payload.extend_from_slice(row.as_bytes());
+            continue;
+        }
         let place = Place { item, decision: *decision, position, rows_bytes };
         payload.extend_from_slice(encode_item(finished, &place, extension, vouchers).as_bytes());
     }
+}
+
+/// The row of a plain transfer that needs no extension: most rows are of this kind.
+#[inline]
+fn encode_plain(finished: &FinishedRound, item: &RoundItem, decision: Decision, position: usize) -> Option<LogRow> {
+    let round = &finished.round;
+    let (request, asked) = round.plain(item).filter(|(_, row)| row.voucher_length == 0 && row.link == 0)?;
+    let results = &finished.results.entries[round.entries_of(item)];
+    let (debit_entry, credit_entry) = match decision.is_posted() {
+        true => (log_entry(&results[0]), log_entry(&results[1])),
+        false => (refused_entry(decision), LogEntry::default()),
+    };
+    Some(LogRow {
+        id: asked.id,
+        debit: asked.debit,
+        credit: asked.credit,
+        amount: asked.amount,
+        debit_entry,
+        credit_entry,
+        tail: RowTail {
+            institution: request.institution.into(),
+            asset: asked.asset,
+            principal: request.principal.into(),
+            code: asked.code,
+            kind: RowKind::Transfer as u8,
+            flags: if item.forced { FORCED } else { 0 },
+            outcome: decision.outcome.number().into(),
+            time_offset: (position as u32).into(),
+            accounting_date: accounting_date(item.open_day, round.booked_at(position)).into(),
+            value_date: asked.value_date,
+            reference: asked.reference,
+            ..RowTail::default()
+        },
+    })
 }
 
 /// An item and where it stands.
@@ -258,7 +296,7 @@ fn encode_item(finished: &FinishedRound, place: &Place<'_>, extension: &mut Vec<
     if let Some(link) = link {
         extension.extend_from_slice(link.as_bytes());
     }
-    let results = &finished.results.entries[round.postings_of(item)];
+    let results = &finished.results.entries[round.entries_of(item)];
     let refused = refused_entry(decision);
     if let Some(Postings::Transfer(asked)) = view.map(|v| v.postings).filter(|_| is_transfer) {
         tail.asset = asked.asset;
@@ -335,11 +373,11 @@ fn encode_asked(kind: ItemKind, asked: Option<Postings<'_>>, extension: &mut Vec
 /// The entries of a posted item that is not a post. Gives how many.
 fn encode_held(finished: &FinishedRound, item: &RoundItem, extension: &mut Vec<u8>) -> usize {
     let (round, results) = (&finished.round, &finished.results);
-    let entries = results.entries[round.postings_of(item)].iter();
-    let made = round.postings[round.postings_of(item)].iter().zip(entries).zip(&results.held[round.held_of(item)]);
+    let entries = results.entries[round.entries_of(item)].iter();
+    let made = round.postings(item).zip(entries).zip(&results.held[round.held_of(item)]);
     let mut count = 0;
     for ((posting, entry), held) in made.filter(|((_, entry), _)| entry.version.number() != 0) {
-        let effect = &round.effects[posting.effect as usize];
+        let effect = round.effect(item, usize::from(posting.effect));
         let HeldResult { amount, freed, left, held } = *held;
         let held = LogHeld {
             account: effect.account.into(),

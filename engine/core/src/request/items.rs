@@ -211,7 +211,10 @@ impl PostRequest {
         self.payload.len()
     }
 
-    fn transfer(&self, index: usize) -> &TransferRow {
+    /// The row of the `index`-th transfer; the form must be that of transfers.
+    #[inline]
+    pub fn transfer(&self, index: usize) -> &TransferRow {
+        debug_assert_eq!(self.form, PostForm::Transfers);
         let at = index * size_of::<TransferRow>();
         TransferRow::ref_from_bytes(&self.payload[at..at + size_of::<TransferRow>()]).expect("a row of its exact size")
     }

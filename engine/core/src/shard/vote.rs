@@ -156,19 +156,22 @@ impl Shard {
     /// Votes on this shard's part of a round.
     pub fn prepare(&mut self, round: Arc<Round>) -> Ballot {
         let index = self.index;
-        let mine = |at: usize| round.homes[at] == index;
-        let own = (0..round.effects.len()).filter(|&at| mine(at)).map(|at| round.effects[at].key());
+        let mine = |item: &RoundItem, n: usize| round.home(item, n) == index;
+        let own = round.items.iter().flat_map(|item| {
+            let own = (0..usize::from(item.effects)).filter(move |&n| mine(item, n));
+            own.map(|n| round.key(item, n))
+        });
         let mut slots = Vec::new();
-        self.slots.find_all(own, &self.accounts, &mut slots);
+        self.slots.find_all(&own.collect::<Vec<_>>(), &self.accounts, &mut slots);
         let mut open = OpenRound { round: round.clone(), slots, promises: Vec::new(), named: Vec::new() };
         let mut votes = Vec::with_capacity(open.slots.len());
         let mut doubtful = Vec::new();
         for item in &round.items {
             let first = votes.len();
-            let effects = round.effects_of(item);
-            for at in effects.clone().filter(|&at| mine(at)) {
+            let effects = 0..usize::from(item.effects);
+            for n in effects.clone().filter(|&n| mine(item, n)) {
                 let slot = open.slots[votes.len()];
-                votes.push(self.vote(&round, item, at, slot));
+                votes.push(self.vote(&round, item, n, slot));
             }
             let own = &votes[first..];
             doubtful
@@ -179,9 +182,9 @@ impl Shard {
             // Where a hold or original is named, more than the votes decides.
             let alone = own.len() == effects.len() && own.iter().all(|v| *v == Vote::Yes);
             let certain = alone && matches!(item.kind, ItemKind::Post | ItemKind::Hold);
-            for (offset, at) in effects.filter(|&at| mine(at)).enumerate() {
+            for (offset, n) in effects.filter(|&n| mine(item, n)).enumerate() {
                 let slot = open.slots[first + offset];
-                self.promise(&mut open, item, at, slot, certain);
+                self.promise(&mut open, item, n, slot, certain);
             }
         }
         let number = round.number;
@@ -207,8 +210,9 @@ impl Shard {
         Interval { low: now + promise.low, high: now + promise.high }
     }
 
-    fn vote(&self, round: &Round, item: &RoundItem, at: usize, slot: u32) -> Vote {
-        let account = match self.check_facts(round, item, at, slot) {
+    fn vote(&self, round: &Round, item: &RoundItem, n: usize, slot: u32) -> Vote {
+        let effect = round.effect(item, n);
+        let account = match self.check_facts(item, &effect, slot) {
             Ok(account) => account,
             Err(outcome) => return Vote::No(outcome),
         };
@@ -223,7 +227,7 @@ impl Shard {
                 false => (promise.available.high, promise.gross.low),
             };
             let balances = Balances { available: account.available() + available, gross: account.gross() + gross };
-            check_balances(round, item, at, (account.normal_side, &account.limits), balances, worst, named)
+            check_balances(round, item, (n, &effect), (account.normal_side, &account.limits), balances, worst, named)
         };
         match (check(true), check(false)) {
             (Ok(()), Ok(())) => Vote::Yes,
@@ -233,10 +237,10 @@ impl Shard {
     }
 
     /// Notes what an item may do to an account and to what its postings there name.
-    fn promise(&mut self, open: &mut OpenRound, item: &RoundItem, at: usize, slot: u32, certain: bool) {
+    fn promise(&mut self, open: &mut OpenRound, item: &RoundItem, n: usize, slot: u32, certain: bool) {
         let round = open.round.clone();
         let normal_side = self.accounts[slot as usize].normal_side;
-        let effect = &round.effects[at];
+        let effect = round.effect(item, n);
         let mut promise = Promise::default();
         let change = match item.kind {
             ItemKind::Post | ItemKind::Reverse => effect.posted_on(normal_side),
@@ -246,8 +250,8 @@ impl Shard {
         promise.available = Interval::of(change.available, certain);
         promise.gross = Interval::of(change.gross, certain);
         if item.kind != ItemKind::Post {
-            for posting in round.postings[round.postings_of(item)].iter().filter(|p| p.effect as usize == at) {
-                let (name, amount) = (round.name(item, posting), posting.amount as i128);
+            for posting in round.postings_on(item, n) {
+                let (name, amount) = (round.name(item, &posting), posting.amount as i128);
                 let named = match item.kind {
                     // Under the condition that it is placed.
                     ItemKind::Hold => Interval { low: amount, high: amount },
@@ -295,15 +299,15 @@ impl Shard {
             }
             let mut next = 0; // index into `slots` of the round: effects of this shard seen so far
             for item in &open.round.items {
-                for at in open.round.effects_of(item).filter(|&at| open.round.homes[at] == self.index) {
+                let own = (0..usize::from(item.effects)).filter(|&n| open.round.home(item, n) == self.index);
+                for n in own {
                     let slot = open.slots[next];
                     next += 1;
                     if item.kind == ItemKind::Post || slots.binary_search(&slot).is_err() {
                         continue;
                     }
-                    let own = open.round.postings[open.round.postings_of(item)].iter();
-                    found.extend(own.filter(|p| p.effect as usize == at).filter_map(|posting| {
-                        let name = open.round.name(item, posting);
+                    found.extend(open.round.postings_on(item, n).filter_map(|posting| {
+                        let name = open.round.name(item, &posting);
                         Some((name, *self.named.get(&name)?))
                     }));
                 }
@@ -340,26 +344,27 @@ impl Shard {
         let mut finished = Finished { round: number, shard: self.index, entries: Vec::new(), held: Vec::new() };
         let mut next = 0; // index into `slots`: effects of this shard seen so far
         for (position, item) in round.items.iter().enumerate() {
-            let effects = round.effects_of(item);
+            let index = self.index;
+            let mine = |n: &usize| round.home(item, *n) == index;
             let first = next;
-            next += effects.clone().filter(|&at| round.homes[at] == self.index).count();
+            next += (0..usize::from(item.effects)).filter(mine).count();
             if next == first || !decisions[position].is_posted() {
                 continue;
             }
             let sequence = round.first_sequence + position as u64;
-            for posting in &round.postings[round.postings_of(item)] {
-                let effect = posting.effect as usize;
-                if round.homes[effect] != self.index {
+            for posting in round.postings(item) {
+                let effect = usize::from(posting.effect);
+                if !mine(&effect) {
                     continue;
                 }
-                let before = (effects.start..effect).filter(|&at| round.homes[at] == self.index).count();
+                let before = (0..effect).filter(mine).count();
                 let slot = slots[first + before] as usize;
                 if item.kind == ItemKind::Post {
                     let (account, details) = (&mut self.accounts[slot], &self.details[slot]);
                     let amount = posting.amount as i128;
                     finished.entries.push(account.apply(posting.side, amount, 0, sequence, details));
                 } else {
-                    let (entry, held) = self.apply_held(&round, item, posting, slot, sequence);
+                    let (entry, held) = self.apply_held(&round, item, &posting, slot, sequence);
                     finished.entries.push(entry);
                     finished.held.push(held);
                 }

@@ -136,7 +136,7 @@ fn reader(data: &Path) -> (LogWriter, LogReader) {
     let lock = DataLock::acquire(data).expect("a lock");
     let recovered = florin_wal::recover(data, lock, LogOptions::default(), &mut |_| Ok::<(), String>(()));
     let failed = |failure| panic!("{failure}");
-    recovered.expect("a whole log").start(Box::new(|_| ()), Box::new(failed)).expect("a log")
+    recovered.expect("a whole log").start(Box::new(|_, _| ()), Box::new(failed)).expect("a log")
 }
 
 type Rows = BTreeMap<u128, Vec<u64>>;
