@@ -370,10 +370,9 @@ impl CoordinatorActor {
 
     /// Lets the only shard run a round: a small one here and now, if its actor has nothing before it.
     fn run(&mut self, round: Arc<Round>) {
-        let direct = self
-            .only_shard
-            .as_ref()
-            .filter(|shard| round.items.len() <= DIRECT_ITEMS_MAX && shard.is_done_with(self.sent));
+        // The shard may be done with the round before, and what it says of it still be on its way here.
+        let is_next = self.core.rounds_in_flight() == 1 && round.items.len() <= DIRECT_ITEMS_MAX;
+        let direct = self.only_shard.as_ref().filter(|shard| is_next && shard.is_done_with(self.sent));
         match direct.map(|shard| shard.lock().run(&round)) {
             Some((decisions, results)) => {
                 self.note_decided(round.number);

@@ -204,6 +204,56 @@ fn requests_of_many_callers_post_through_segment_changes_and_the_hash_is_the_sam
     assert_eq!(Some(report.state_hash), hashes[0]);
 }
 
+/// Small rounds are run by the coordinator, large ones by the shard's thread, and openings and reads go to it too: whatever comes
+/// together, all of it is done in the order of its sequence numbers. Found in review: a small round was run before the shard's word on
+/// the large one before it had come.
+#[test]
+fn small_and_large_rounds_openings_and_reads_keep_their_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("ledger");
+    create_ledger(&data, &LedgerOptions { segment_bytes: 16 << 20, created_unix_ns: 0 }).expect("a new ledger");
+    run(async {
+        let options = EngineOptions { placement: Placement::Apart, ..EngineOptions::new(&data) };
+        let Started { engine, .. } = start(options).await.expect("a start");
+        register(&engine, 1).await;
+        open(&engine, &[(10, None), (11, None)]).await;
+        let batches = |caller: u128, requests: u128, size: u128| {
+            let engine = engine.clone();
+            async move {
+                for request in 0..requests {
+                    let base = (caller << 64) + request * size + 1;
+                    let rows: Vec<TransferRow> = (0..size).map(|i| transfer(base + i, 10, 11, 1)).collect();
+                    assert!(post(&engine, &rows).await.all_posted());
+                }
+            }
+        };
+        let small = |caller: u128| {
+            let engine = engine.clone();
+            async move {
+                for request in 0..400u128 {
+                    let account = (caller << 64) + request + 1;
+                    if request % 4 == 0 {
+                        assert!(open(&engine, &[(account, Some(0))]).await.all_posted());
+                        assert!(post(&engine, &[transfer(account | 1 << 41, 10, account, 5)]).await.all_posted());
+                        assert_eq!(statement(&engine, account, 10).await.entries.len(), 1);
+                    }
+                    assert!(post(&engine, &[transfer(account | 1 << 40, 11, 10, 1)]).await.all_posted());
+                }
+            }
+        };
+        let large: Vec<_> = (1..=1).map(|caller| actix_rt::spawn(batches(caller, 60, 4_100))).collect();
+        // Large enough that they are made while a large one is under way, and small enough to be run by the coordinator.
+        let middle: Vec<_> = (7..=7).map(|caller| actix_rt::spawn(batches(caller, 60, 4_000))).collect();
+        let small: Vec<_> = (4..=6).map(|caller| actix_rt::spawn(small(caller))).collect();
+        for task in large.into_iter().chain(middle).chain(small) {
+            task.await.expect("a caller");
+        }
+        engine.stop().await.expect("a clean stop");
+    });
+    let report = verify(&data, &mut |_| ()).expect("the books are good");
+    assert_eq!((report.posted, report.refused), (60 * (4_100 + 4_000) + 3 * 500, 0));
+}
+
 /// Found in review: an array of fields was taken as a control record, and a number with leading zeros made the logged form
 /// longer than a reader allows, so that the ledger could not be started again.
 #[test]
