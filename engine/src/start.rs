@@ -29,7 +29,8 @@ const WRITER_BUFFERS: usize = 4;
 /// Where the shards run. The coordinator runs where [`start`] is called.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Placement {
-    /// Apart if there is a core for each shard and one for the coordinator, else together: decision 0007.
+    /// Spread over as many Arbiters, that is threads, as there are cores beside the coordinator's; with a single core on the
+    /// coordinator's own: decision 0007.
     #[default]
     Auto,
     /// On the coordinator's Arbiter, where a message costs under a microsecond.
@@ -39,10 +40,14 @@ pub enum Placement {
 }
 
 impl Placement {
-    /// Whether each shard gets a thread of its own on this machine.
-    fn is_apart(self, shards: usize) -> bool {
+    /// How many threads of their own the shards get on this machine.
+    fn threads(self, shards: usize) -> usize {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        self == Placement::Apart || (self == Placement::Auto && shards < cores)
+        match self {
+            Placement::Auto => shards.min(cores - 1),
+            Placement::Together => 0,
+            Placement::Apart => shards,
+        }
     }
 }
 
@@ -243,17 +248,17 @@ pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
     let (writer, reader) = recovered.start(Box::new(on_durable), Box::new(on_failure))?;
     let history = History::start(reader, &options.data, options.build_indexes)
         .map_err(|source| StartError::System { what: "history thread", source })?;
-    let apart = options.placement.is_apart(options.shards);
-    let place = |shard| {
+    let threads: Vec<Arbiter> = (0..options.placement.threads(options.shards)).map(|_| Arbiter::new()).collect();
+    let place = |(number, shard): (usize, _)| {
         let shared = SharedShard::new(shard);
         let actor = ShardActor::new(shared.clone());
-        let address = match apart {
-            true => ShardActor::start_in_arbiter(&Arbiter::new().handle(), |_| actor),
-            false => actor.start(),
+        let address = match threads.get(number % threads.len().max(1)) {
+            Some(thread) => ShardActor::start_in_arbiter(&thread.handle(), |_| actor),
+            None => actor.start(),
         };
         (address, shared)
     };
-    let shards = ledger.shards.into_iter().map(place).collect();
+    let shards = ledger.shards.into_iter().enumerate().map(place).collect();
     let actor = CoordinatorActor::new(ledger.coordinator, shards, writer, history, Clock::start(), io, common.clone());
     let coordinator = actor.start();
     address.send(coordinator.clone()).expect("the writer's thread waits for the first frame");

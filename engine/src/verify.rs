@@ -5,12 +5,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use florin_core::account::{Account, AccountDetails, AccountKey};
+use florin_core::account::AccountKey;
 use florin_core::asset::Asset;
 use florin_core::control::{Control, ControlRecord};
 use florin_core::coordinator::RoundLimits;
-use florin_core::entry::{ChangeRecord, PostingRecord, Status, TransactionRecord};
-use florin_core::frame::Record;
+use florin_core::entry::{AccountRecord, ChangeRecord, PostingRecord, Status, TransactionRecord};
+use florin_core::frame::{OpenRecord, Record};
 use florin_core::institution::{Institution, Institutions};
 use florin_core::link::{PostingName, expiry};
 use florin_core::outcome::Outcome;
@@ -92,7 +92,8 @@ pub fn verify(data: &Path, progress: &mut dyn FnMut(u64)) -> Result<VerifyReport
 /// The state as a fold of rows.
 #[derive(Default)]
 struct Fold {
-    accounts: HashMap<AccountKey, (Account, AccountDetails)>,
+    /// Each with when it was opened.
+    accounts: HashMap<AccountKey, (AccountRecord, u64)>,
     assets: BTreeMap<u32, Asset>,
     institutions: Registered,
     /// Open holds by institution and id.
@@ -124,9 +125,8 @@ impl Fold {
             }
             Record::Open(open) => {
                 let key = AccountKey { institution: open.institution, account: open.row.account.get() };
-                let account = Account::open(key, &open.row, open.sequence);
-                let details = AccountDetails::open(&open.row, open.sequence, open.booked_at);
-                if self.accounts.insert(key, (account, details)).is_some() {
+                let account = opened(&open).ok_or_else(|| format!("row {}: no normal side", open.sequence))?;
+                if self.accounts.insert(key, (account, open.booked_at)).is_some() {
                     return Err(format!("row {}: account {:#x} is opened twice", open.sequence, key.account));
                 }
                 (open.sequence, open.booked_at)
@@ -258,7 +258,7 @@ impl Fold {
     fn change(&mut self, change: &ChangeRecord) -> Result<(), String> {
         let (sequence, row) = (change.result.sequence, &change.row);
         let key = AccountKey { institution: change.institution, account: row.account.get() };
-        let Some((account, details)) = self.accounts.get_mut(&key) else {
+        let Some((account, _)) = self.accounts.get_mut(&key) else {
             return Err(format!("row {sequence}, account {:#x}: it was never opened", key.account));
         };
         if change.entry.version != account.version + 1 || change.previous != account.last_entry {
@@ -270,13 +270,12 @@ impl Fold {
             Action::Status => account.status = Status::from_byte(row.status).ok_or("a status that is not known")?,
             Action::Close => account.status = Status::Closed,
             Action::Reopen => account.status = Status::Open,
-            Action::Label => details.label = String::from_utf8_lossy(&change.data).into(),
-            Action::Attributes => details.attributes = change.data.clone(),
+            Action::Label => account.label = String::from_utf8_lossy(&change.data).into(),
+            Action::Attributes => account.attributes = change.data.clone(),
             Action::Limits => {
-                let floor = row.new_floor().unwrap_or(account.limits.floor());
-                let ceiling = row.new_ceiling().unwrap_or(account.limits.ceiling());
-                account.limits = florin_core::account::Limits::new(floor, ceiling);
-                details.alarm = row.new_alarm().unwrap_or(details.alarm);
+                account.floor = row.new_floor().unwrap_or(account.floor);
+                account.ceiling = row.new_ceiling().unwrap_or(account.ceiling);
+                account.alarm = row.new_alarm().unwrap_or(account.alarm);
             }
         }
         Ok(())
@@ -299,15 +298,43 @@ impl Fold {
     }
 
     fn hash(&self) -> [u8; 32] {
-        hash_of(State {
+        let state = State {
             position: self.position,
             assets: self.assets.values().collect(),
             institutions: self.institutions.0.iter().map(|(number, institution)| (*number, institution)).collect(),
             holds: self.holds.iter().map(|((i, id), hold)| (hold.sequence, *i, *id, hold.expires_at)).collect(),
             named: self.named.iter().map(|(name, now)| (*name, *now)).collect(),
-            accounts: self.accounts.values().map(|(account, details)| (account, details)).collect(),
-        })
+        };
+        let mut accounts: Vec<_> = self.accounts.iter().collect();
+        accounts.sort_unstable_by_key(|(key, _)| **key);
+        hash_of(state, accounts.into_iter().map(|(_, (account, opened_at))| (account, *opened_at)))
     }
+}
+
+/// The account that an opening makes; none if its side is not known.
+fn opened(open: &OpenRecord) -> Option<AccountRecord> {
+    let row = &open.row;
+    Some(AccountRecord {
+        institution: open.institution,
+        account: row.account.get(),
+        asset: row.asset.get(),
+        subject: row.subject.get(),
+        normal_side: Side::from_byte(row.normal_side)?,
+        category: row.category,
+        status: Status::Open,
+        owner: row.owner.get(),
+        floor: row.floor(),
+        ceiling: row.ceiling(),
+        alarm: row.alarm(),
+        posted: 0,
+        held: 0,
+        incoming: 0,
+        version: 0,
+        opened: open.sequence,
+        last_entry: open.sequence,
+        label: row.label().into(),
+        attributes: Box::default(),
+    })
 }
 
 /// A hold that is open.

@@ -426,8 +426,9 @@ impl Coordinator {
         let (mut entries, mut held) = (finished.entries.into_iter(), finished.held.into_iter());
         for (item, _) in round.items.iter().zip(decisions.iter()).filter(|(_, d)| d.is_posted()) {
             let (entries_from, held_from) = (round.entries_of(item).start, round.held_of(item).start);
-            for (offset, posting) in round.postings(item).enumerate() {
-                if round.home(item, usize::from(posting.effect)) == finished.shard {
+            let homes = round.homes_of(item);
+            for offset in 0..usize::from(item.postings) {
+                if homes[round.effect_of_posting(item, offset)] == finished.shard {
                     let result = entries.next().expect("a result for each posting applied");
                     flight.results.entries[entries_from + offset] = result;
                     if item.kind != ItemKind::Post {

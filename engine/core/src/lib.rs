@@ -14,6 +14,7 @@ pub mod outcome;
 pub mod request;
 
 pub mod account;
+pub mod accounts;
 pub mod check;
 pub mod compare;
 pub mod coordinator;

@@ -172,6 +172,12 @@ impl Round {
         from..from + if item.kind == ItemKind::Post { 0 } else { usize::from(item.postings) }
     }
 
+    /// Which effect of an item the account of each of its postings has.
+    #[inline]
+    pub fn effect_of_posting(&self, item: &RoundItem, n: usize) -> usize {
+        if item.plain { n } else { usize::from(self.postings[item.postings_from as usize + n].effect) }
+    }
+
     /// The row of a plain transfer and its request; none for other items.
     #[inline(always)]
     pub fn plain(&self, item: &RoundItem) -> Option<(&PostRequest, &TransferRow)> {
@@ -223,6 +229,19 @@ impl Round {
     #[inline]
     pub fn home(&self, item: &RoundItem, n: usize) -> u8 {
         self.homes.get(item.first_effect as usize + n).copied().unwrap_or(0)
+    }
+
+    /// The shard of each of an item's effects, if there are several shards.
+    #[inline]
+    pub fn homes_of(&self, item: &RoundItem) -> &[u8] {
+        &self.homes[self.effects_of(item)]
+    }
+
+    /// Which of an item's effects are at a shard, if there are several shards.
+    #[inline]
+    pub fn effects_at(&self, item: &RoundItem, shard: u8) -> impl Iterator<Item = usize> + Clone {
+        let homes = self.homes_of(item);
+        (0..homes.len()).filter(move |&n| homes[n] == shard)
     }
 
     /// An item's `n`-th posting.

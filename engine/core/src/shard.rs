@@ -14,16 +14,15 @@ pub use vote::{Ballot, DoubtfulAccount, Finished, Vote};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::account::{Account, AccountDetails, AccountKey, Effect, EntryResult, HeldResult};
-use crate::check::{Balances, check_balances};
+use crate::account::{AccountKey, Effect, EntryResult, HeldResult};
+use crate::accounts::{Account, Accounts};
+use crate::check::check_balances;
 use crate::entry::{AccountRecord, Status};
-use crate::huge_pages;
 use crate::limits::OPEN_ROUNDS_MAX;
 use crate::link::{Link, PostingName};
 use crate::outcome::Outcome;
 use crate::request::{AccountRow, Field, ItemKind, Side};
 use crate::round::{Decision, Results, Round, RoundItem, RoundPosting};
-use crate::slots::{Slots, UNKNOWN};
 use vote::Undecided;
 
 /// Items whose accounts are looked up together, so that the memory accesses of one overlap with the others'.
@@ -62,9 +61,7 @@ pub struct Opening {
 pub struct Shard {
     index: u8,
     shards: usize,
-    slots: Slots,
-    accounts: Vec<Account>,
-    details: Vec<AccountDetails>,
+    accounts: Accounts,
     /// What is left of each posting of an open hold, and what was reversed of each posting of an original.
     named: HashMap<PostingName, i128>,
     undecided: Undecided,
@@ -79,9 +76,7 @@ impl Shard {
         Shard {
             index,
             shards,
-            slots: Slots::new(seed),
-            accounts: Vec::new(),
-            details: Vec::new(),
+            accounts: Accounts::new(seed),
             named: HashMap::new(),
             undecided: Undecided::default(),
             ran: VecDeque::new(),
@@ -99,10 +94,6 @@ impl Shard {
         self.accounts.len()
     }
 
-    fn slot(&self, key: &AccountKey) -> Option<u32> {
-        Some(self.slots.find(key, &self.accounts)).filter(|&slot| slot != UNKNOWN)
-    }
-
     /// Check, apply and emit in one pass: a round when this is the only shard. A hold that is not open here refuses as `hold_unknown`;
     /// the coordinator says more exactly why.
     pub fn run(&mut self, round: &Round) -> (Arc<Vec<Decision>>, Results) {
@@ -116,7 +107,7 @@ impl Shard {
             for item in batch {
                 keys.extend((0..usize::from(item.effects)).map(|n| round.key(item, n)));
             }
-            self.slots.find_all(&keys, &self.accounts, &mut slots);
+            self.accounts.find_all(&keys, &mut slots);
             for item in batch {
                 let slots = &slots[round.effects_of(item).start - from..];
                 let position = decisions.len();
@@ -135,9 +126,8 @@ impl Shard {
                     for (offset, posting) in round.postings(item).enumerate() {
                         let (at, slot) = (entries_from + offset, slots[usize::from(posting.effect)] as usize);
                         if item.kind == ItemKind::Post {
-                            let (account, details) = (&mut self.accounts[slot], &self.details[slot]);
                             let amount = posting.amount as i128;
-                            results.entries[at] = account.apply(posting.side, amount, 0, sequence, details);
+                            results.entries[at] = self.accounts.apply(slot, posting.side, amount, 0, sequence);
                         } else {
                             let (entry, held) = self.apply_held(round, item, &posting, slot, sequence);
                             (results.entries[at], results.held[held_from + offset]) = (entry, held);
@@ -188,15 +178,15 @@ impl Shard {
     fn check(&self, round: &Round, item: &RoundItem, n: usize, slot: u32) -> Result<(), Outcome> {
         let effect = round.effect(item, n);
         let account = self.check_facts(item, &effect, slot)?;
-        let balances = Balances { available: account.available(), gross: account.gross() };
+        let (balances, limits) = self.accounts.standing(account);
         let named = |name: PostingName, _| self.named.get(&name).copied().unwrap_or(0);
-        check_balances(round, item, (n, &effect), (account.normal_side, &account.limits), balances, true, named)
+        check_balances(round, item, (n, &effect), (account.normal_side, &limits), balances, true, named)
     }
 
     /// The checks that undecided items cannot change: account changes are barriers between rounds.
     #[inline(always)]
     fn check_facts(&self, item: &RoundItem, effect: &Effect, slot: u32) -> Result<&Account, Outcome> {
-        let account = self.accounts.get(slot as usize).ok_or(Outcome::AccountUnknown)?;
+        let account = self.accounts.get(slot).ok_or(Outcome::AccountUnknown)?;
         match item.kind {
             ItemKind::Release | ItemKind::Expiry => {}
             ItemKind::Capture => {
@@ -249,9 +239,8 @@ impl Shard {
             _ => now as u128,
         };
         let amount = if posted == 0 { asked } else { posted };
-        let account = &mut self.accounts[slot];
-        let entry = account.apply(posting.side, posted, reserved, sequence, &self.details[slot]);
-        let held = *account.reserve(posting.side);
+        let entry = self.accounts.apply(slot, posting.side, posted, reserved, sequence);
+        let held = self.accounts.reserved(slot, posting.side);
         (entry, HeldResult { amount: amount as u128, freed: freed as u128, left, held })
     }
 
@@ -259,15 +248,15 @@ impl Shard {
     pub fn prepare_opening(&self, opening: &Opening) -> Vec<OpenVote> {
         assert!(!self.has_open_rounds(), "openings are a barrier between rounds");
         self.own_rows(opening)
-            .map(|(_, key, row)| match self.slot(&key) {
+            .map(|(_, key, row)| match self.accounts.find(&key) {
                 None => OpenVote::New,
-                Some(slot) => {
-                    let details = &self.details[slot as usize];
-                    match details.first_difference(&self.accounts[slot as usize], row) {
-                        Some(field) => OpenVote::Differs(field),
-                        None => OpenVote::Same { opened: details.opened, opened_at: details.opened_at },
+                Some(slot) => match self.accounts.first_difference(slot, row) {
+                    Some(field) => OpenVote::Differs(field),
+                    None => {
+                        let (opened, opened_at) = (self.accounts.opened(slot), self.accounts.opened_at(slot));
+                        OpenVote::Same { opened, opened_at }
                     }
-                }
+                },
             })
             .collect()
     }
@@ -298,12 +287,7 @@ impl Shard {
 
     /// Opens an account that does not exist yet.
     pub fn open_account(&mut self, key: AccountKey, row: &AccountRow, sequence: u64, booked_at: u64) {
-        assert!(self.slot(&key).is_none(), "an account is opened once");
-        let slot = u32::try_from(self.accounts.len()).expect("fewer than 2^32 accounts in a shard");
-        assert_ne!(slot, UNKNOWN, "a shard is full");
-        huge_pages::push(&mut self.accounts, Account::open(key, row, sequence));
-        self.details.push(AccountDetails::open(row, sequence, booked_at));
-        self.slots.insert(slot, &self.accounts);
+        self.accounts.open(key, row, sequence, booked_at);
         self.undecided.grow(self.accounts.len(), self.shards);
     }
 
@@ -316,13 +300,12 @@ impl Shard {
         (side, amount, reserved): (Side, i128, i128),
         sequence: u64,
     ) -> Option<(EntryResult, i128)> {
-        let slot = self.slot(key)? as usize;
-        let account = &mut self.accounts[slot];
-        if account.asset != asset {
+        let slot = self.accounts.find(key)?;
+        if self.accounts.asset(slot) != asset {
             return None;
         }
-        let entry = account.apply(side, amount, reserved, sequence, &self.details[slot]);
-        Some((entry, *account.reserve(side)))
+        let entry = self.accounts.apply(slot, side, amount, reserved, sequence);
+        Some((entry, self.accounts.reserved(slot, side)))
     }
 
     /// Sets what is left of a posting of a hold, or was reversed of one of an original, as the log says; none: the hold is
@@ -351,22 +334,20 @@ impl Shard {
 
     /// An account by its name.
     pub fn look_up(&self, key: &AccountKey) -> Option<AccountRecord> {
-        let slot = self.slot(key)? as usize;
-        Some(self.accounts[slot].record(&self.details[slot]))
+        Some(self.accounts.record(self.accounts.find(key)?))
     }
 
     /// Accounts of an institution opened after the row `after`, oldest first.
     pub fn list(&self, institution: u32, after: u64, limit: usize) -> Vec<AccountRecord> {
-        let from = self.details.partition_point(|d| d.opened <= after);
-        (from..self.accounts.len())
-            .filter(|&i| self.accounts[i].key().institution == institution)
+        (self.accounts.opened_after(after)..self.accounts.len())
+            .filter(|&slot| self.accounts.key(slot).institution == institution)
             .take(limit)
-            .map(|i| self.accounts[i].record(&self.details[i]))
+            .map(|slot| self.accounts.record(slot))
             .collect()
     }
 
-    /// All accounts with their details, oldest first.
-    pub fn accounts(&self) -> impl Iterator<Item = (&Account, &AccountDetails)> {
-        self.accounts.iter().zip(&self.details)
+    /// Its accounts.
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
     }
 }

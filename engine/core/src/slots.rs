@@ -3,7 +3,8 @@
 //! An entry is eight bytes, so that one cache miss finds a slot and a second one the account. Looking up a batch goes in
 //! passes, entries first and accounts after, whose misses overlap. Accounts are never removed.
 
-use crate::account::{Account, AccountKey};
+use crate::account::AccountKey;
+use crate::accounts::Account;
 use crate::huge_pages;
 
 /// Says that there is no slot.
@@ -111,23 +112,23 @@ mod tests {
     use zerocopy::FromZeros;
 
     use super::*;
+    use crate::accounts::Accounts;
     use crate::request::AccountRow;
 
     #[test]
     fn what_was_inserted_is_found_alone_and_in_batches_and_nothing_else_is() {
-        let (mut slots, mut accounts) = (Slots::new(3), Vec::new());
+        let mut accounts = Accounts::new(3);
         let key = |n: u32| AccountKey { institution: n % 3, account: u128::from(n / 3) << 64 };
         for n in 0..10_000 {
-            assert_eq!(slots.find(&key(n), &accounts), UNKNOWN);
-            accounts.push(Account::open(key(n), &AccountRow::new_zeroed(), 1));
-            slots.insert(n, &accounts);
+            assert_eq!(accounts.find(&key(n)), None);
+            accounts.open(key(n), &AccountRow::new_zeroed(), 1, 1);
         }
         let keys: Vec<AccountKey> = (0..20_000).map(key).collect();
         let mut found = Vec::new();
-        slots.find_all(&keys, &accounts, &mut found);
+        accounts.find_all(&keys, &mut found);
         for (n, slot) in found.into_iter().enumerate() {
-            let expected = if n < 10_000 { n as u32 } else { UNKNOWN };
-            assert_eq!((slot, slots.find(&keys[n], &accounts)), (expected, expected));
+            let expected = (n < 10_000).then_some(n);
+            assert_eq!((accounts.find(&keys[n]), slot), (expected, expected.map_or(UNKNOWN, |n| n as u32)));
         }
     }
 }

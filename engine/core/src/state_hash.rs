@@ -1,8 +1,10 @@
 //! One hash of all that the ledger knows, the same for any number of shards: accounts in the order of their keys, assets,
 //! institutions, open holds with what is left of them, what was reversed, and where the log ends. docs/format-log.md gives the bytes.
 
-use crate::account::{Account, AccountDetails};
+use std::borrow::Borrow;
+
 use crate::asset::Asset;
+use crate::entry::AccountRecord;
 use crate::institution::Institution;
 use crate::link::PostingName;
 use crate::replay::Ledger;
@@ -18,7 +20,7 @@ pub struct LogPosition {
     pub last_booked_at: u64,
 }
 
-/// All that a ledger knows. What is in lists may be in any order.
+/// All that a ledger knows beside its accounts. What is in lists may be in any order.
 pub struct State<'a> {
     /// Where the log ends.
     pub position: LogPosition,
@@ -30,14 +32,17 @@ pub struct State<'a> {
     pub holds: Vec<(u64, u32, u128, u64)>,
     /// What is left of postings of open holds, and what was reversed of postings of originals.
     pub named: Vec<(PostingName, i128)>,
-    /// Accounts.
-    pub accounts: Vec<(&'a Account, &'a AccountDetails)>,
 }
 
 /// BLAKE3 of a ledger's state.
 pub fn state_hash(ledger: &Ledger) -> [u8; 32] {
     let coordinator = &ledger.coordinator;
     let holds = coordinator.holds().all();
+    let shards = ledger.shards.iter().map(|shard| shard.accounts());
+    let mut places: Vec<_> =
+        shards.flat_map(|all| (0..all.len()).map(move |slot| (all.key(slot), all, slot))).collect();
+    places.sort_unstable_by_key(|(key, _, _)| *key);
+    let accounts = places.into_iter().map(|(_, all, slot)| (all.record(slot), all.opened_at(slot)));
     let state = State {
         position: LogPosition {
             last_round: coordinator.last_round(),
@@ -48,18 +53,19 @@ pub fn state_hash(ledger: &Ledger) -> [u8; 32] {
         institutions: coordinator.institutions().iter().collect(),
         holds: holds.map(|h| (h.sequence, h.institution, h.id, h.expires_at)).collect(),
         named: ledger.shards.iter().flat_map(|s| s.all_named()).collect(),
-        accounts: ledger.shards.iter().flat_map(|s| s.accounts()).collect(),
     };
-    hash_of(state)
+    hash_of(state, accounts)
 }
 
-/// BLAKE3 of a state.
-pub fn hash_of(mut state: State<'_>) -> [u8; 32] {
+/// BLAKE3 of a state. `accounts`: each with when it was opened, in the order of institutions and, within one, of their numbers.
+pub fn hash_of(
+    mut state: State<'_>,
+    accounts: impl ExactSizeIterator<Item = (impl Borrow<AccountRecord>, u64)>,
+) -> [u8; 32] {
     state.assets.sort_unstable_by_key(|asset| asset.number);
     state.institutions.sort_unstable_by_key(|(number, _)| *number);
     state.holds.sort_unstable();
     state.named.sort_unstable();
-    state.accounts.sort_unstable_by_key(|(account, _)| account.key());
     let mut hasher = blake3::Hasher::new();
     let position = state.position;
     for word in [position.last_round, position.last_sequence, position.last_booked_at, state.assets.len() as u64] {
@@ -90,24 +96,24 @@ pub fn hash_of(mut state: State<'_>) -> [u8; 32] {
         hasher.update(&[name.index]);
         hasher.update(&now.to_le_bytes());
     }
-    hasher.update(&(state.accounts.len() as u64).to_le_bytes());
+    hasher.update(&(accounts.len() as u64).to_le_bytes());
     let mut bytes = Vec::with_capacity(256);
-    for (account, details) in state.accounts {
+    for (account, opened_at) in accounts {
         bytes.clear();
-        encode(account, details, &mut bytes);
+        encode(account.borrow(), opened_at, &mut bytes);
         hasher.update(&bytes);
     }
     hasher.finalize().into()
 }
 
-fn encode(account: &Account, details: &AccountDetails, into: &mut Vec<u8>) {
-    into.extend(account.key().institution.to_le_bytes());
-    into.extend(account.key().account.to_le_bytes());
+fn encode(account: &AccountRecord, opened_at: u64, into: &mut Vec<u8>) {
+    into.extend(account.institution.to_le_bytes());
+    into.extend(account.account.to_le_bytes());
     into.extend(account.asset.to_le_bytes());
-    into.extend(details.subject.to_le_bytes());
-    into.extend([account.normal_side as u8, details.category, account.status as u8]);
-    into.extend(details.owner.to_le_bytes());
-    for limit in [account.limits.floor(), account.limits.ceiling(), details.alarm] {
+    into.extend(account.subject.to_le_bytes());
+    into.extend([account.normal_side as u8, account.category, account.status as u8]);
+    into.extend(account.owner.to_le_bytes());
+    for limit in [account.floor, account.ceiling, account.alarm] {
         into.push(u8::from(limit.is_some()));
         into.extend(limit.unwrap_or(0).to_le_bytes());
     }
@@ -116,10 +122,10 @@ fn encode(account: &Account, details: &AccountDetails, into: &mut Vec<u8>) {
     into.extend(account.incoming.to_le_bytes());
     into.extend(account.version.to_le_bytes());
     into.extend(account.last_entry.to_le_bytes());
-    into.extend(details.opened.to_le_bytes());
-    into.extend(details.opened_at.to_le_bytes());
-    into.push(details.label.len() as u8);
-    into.extend(details.label.as_bytes());
-    into.extend((details.attributes.len() as u16).to_le_bytes());
-    into.extend(&details.attributes);
+    into.extend(account.opened.to_le_bytes());
+    into.extend(opened_at.to_le_bytes());
+    into.push(account.label.len() as u8);
+    into.extend(account.label.as_bytes());
+    into.extend((account.attributes.len() as u16).to_le_bytes());
+    into.extend(&account.attributes);
 }

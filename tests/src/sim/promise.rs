@@ -32,10 +32,10 @@ impl Promises {
     pub fn finished(&mut self, shard: &Shard, number: u64) {
         let promise = self.open.pop_front().expect("a round that was voted on");
         assert_eq!(promise.round, number, "rounds finish in order");
-        for (account, _) in shard.accounts() {
-            let [low, high] = promise.bounds[&account.key()];
-            let kept = (low.available..=high.available).contains(&account.available())
-                && (low.gross..=high.gross).contains(&account.gross());
+        for (key, now) in standings(shard) {
+            let [low, high] = promise.bounds[&key];
+            let kept = (low.available..=high.available).contains(&now.available)
+                && (low.gross..=high.gross).contains(&now.gross);
             assert!(kept, "a balance left the interval that was promised");
         }
     }
@@ -43,9 +43,8 @@ impl Promises {
     /// The intervals are points when nothing is undecided, and never turned round.
     pub fn check(&self, shard: &Shard) {
         assert_eq!(shard.has_open_rounds(), !self.open.is_empty());
-        for (account, _) in shard.accounts() {
-            let [low, high] = shard.promised(&account.key()).expect("an account of the shard");
-            let here = Balances { available: account.available(), gross: account.gross() };
+        for (key, here) in standings(shard) {
+            let [low, high] = shard.promised(&key).expect("an account of the shard");
             assert!(!self.open.is_empty() || [low, high] == [here; 2], "a promise outlived its round");
             assert!(low.available <= high.available && low.gross <= high.gross, "an interval has turned round");
         }
@@ -54,5 +53,15 @@ impl Promises {
 
 fn bounds(shard: &Shard) -> BTreeMap<AccountKey, [Balances; 2]> {
     let promised = |key: AccountKey| (key, shard.promised(&key).expect("an account of the shard"));
-    shard.accounts().map(|(account, _)| promised(account.key())).collect()
+    standings(shard).map(|(key, _)| promised(key)).collect()
+}
+
+/// All accounts with what they have, as readers see it.
+fn standings(shard: &Shard) -> impl Iterator<Item = (AccountKey, Balances)> {
+    let accounts = shard.accounts();
+    (0..accounts.len()).map(|slot| {
+        let record = accounts.record(slot);
+        let balances = Balances { available: record.available(), gross: record.posted + record.incoming };
+        (accounts.key(slot), balances)
+    })
 }

@@ -7,13 +7,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Command, Coordinator, Repeat, Ticket, refused, repeat_of};
-use crate::account::{Account, AccountDetails, AccountKey};
+use crate::account::AccountKey;
+use crate::accounts::first_difference;
 use crate::control::{Control, ControlRecord};
 use crate::frame::{ControlFrame, FrameDraft};
 use crate::institution::{FIRST_INSTITUTION, accounting_date};
 use crate::limits::{CHANGE_RECORD_BYTES, CONTROL_BYTES_MAX, LABEL_BYTES_MAX, LOG_ROW_BYTES};
 use crate::outcome::Outcome;
-use crate::request::{AccountRow, ChangeRequest, ControlRequest, Field, ItemResult, OpenRequest};
+use crate::request::{AccountRow, ChangeRequest, ControlRequest, ItemResult, OpenRequest};
 use crate::shard::{ChangeResult, Changes, OpenVote, Opening};
 
 /// A round that is a barrier and waits for the shards.
@@ -396,10 +397,4 @@ impl Coordinator {
         }
         self.finish_part(pending.ticket, pending.last, None, assembly);
     }
-}
-
-/// The first field in which two openings of one account differ.
-fn first_difference(first: &AccountRow, second: &AccountRow) -> Option<Field> {
-    let key = AccountKey { institution: FIRST_INSTITUTION, account: first.account.get() };
-    AccountDetails::open(first, 0, 0).first_difference(&Account::open(key, first, 0), second)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Shard;
-use crate::account::{AccountKey, EntryResult, Limits, Version};
+use crate::account::{AccountKey, EntryResult, Limits};
 use crate::entry::Status;
 use crate::outcome::Outcome;
 use crate::request::{Action, ChangeRequest, ChangeView};
@@ -66,8 +66,8 @@ impl Shard {
     }
 
     fn check_change(&self, key: &AccountKey, view: &ChangeView<'_>) -> Result<usize, Outcome> {
-        let slot = self.slot(key).ok_or(Outcome::AccountUnknown)? as usize;
-        let account = &self.accounts[slot];
+        let slot = self.accounts.find(key).ok_or(Outcome::AccountUnknown)?;
+        let account = self.accounts.get(slot as u32).expect("an account that was found");
         let action = view.row.action();
         match (action, account.status == Status::Closed) {
             (Action::Reopen, false) => return Err(Outcome::AccountNotClosed),
@@ -76,14 +76,13 @@ impl Shard {
             (_, false) => {}
         }
         match action {
-            Action::Close if (account.posted, account.held, account.incoming) != (0, 0, 0) => {
-                Err(Outcome::AccountNotEmpty)
-            }
+            Action::Close if !self.accounts.is_void(slot) => Err(Outcome::AccountNotEmpty),
             Action::Limits => {
-                let limits = account.limits.changed(view);
+                let (balances, limits) = self.accounts.standing(account);
+                let limits = limits.changed(view);
                 let crossed = limits.floor().zip(limits.ceiling()).is_some_and(|(floor, ceiling)| floor > ceiling);
-                let below = view.row.new_floor().flatten().is_some_and(|floor| account.available() < floor);
-                let above = view.row.new_ceiling().flatten().is_some_and(|ceiling| account.gross() > ceiling);
+                let below = view.row.new_floor().flatten().is_some_and(|floor| balances.available < floor);
+                let above = view.row.new_ceiling().flatten().is_some_and(|ceiling| balances.gross > ceiling);
                 match (crossed, (below || above) && !view.row.forced()) {
                     (true, _) => Err(Outcome::LimitsCross),
                     (_, true) => Err(Outcome::OutsideLimits),
@@ -96,33 +95,30 @@ impl Shard {
 
     /// Makes a change that was accepted, now or before a restart, and its entry.
     pub fn make_change(&mut self, slot: usize, view: &ChangeView<'_>, sequence: u64) -> EntryResult {
-        let (account, details) = (&mut self.accounts[slot], &mut self.details[slot]);
         match view.row.action() {
             Action::Status => {
-                account.status = Status::from_byte(view.row.status).expect("a change whose shape was checked");
+                let status = Status::from_byte(view.row.status).expect("a change whose shape was checked");
+                self.accounts.change_status(slot, status);
             }
             Action::Limits => {
-                account.limits = account.limits.changed(view);
-                if let Some(alarm) = view.row.new_alarm() {
-                    details.alarm = alarm;
-                    account.has_alarm = alarm.is_some();
-                }
+                let account = self.accounts.get(slot as u32).expect("an account that was found");
+                let (_, limits) = self.accounts.standing(account);
+                self.accounts.change_limits(slot, limits.changed(view), view.row.new_alarm());
             }
-            Action::Close => account.status = Status::Closed,
-            Action::Reopen => account.status = Status::Open,
+            Action::Close => self.accounts.change_status(slot, Status::Closed),
+            Action::Reopen => self.accounts.change_status(slot, Status::Open),
             Action::Label => {
-                details.label = str::from_utf8(view.data).expect("a change whose shape was checked").into();
+                let label = str::from_utf8(view.data).expect("a change whose shape was checked");
+                self.accounts.change_label(slot, label);
             }
-            Action::Attributes => details.attributes = view.data.into(),
+            Action::Attributes => self.accounts.change_attributes(slot, view.data),
         }
-        let previous = std::mem::replace(&mut account.last_entry, sequence);
-        account.version += 1;
-        EntryResult { version: Version::new(account.version, false), balance: account.posted, previous }
+        self.accounts.note_change(slot, sequence)
     }
 
     /// Makes a recorded change again. None: there is no such account.
     pub fn replay_change(&mut self, key: &AccountKey, view: &ChangeView<'_>, sequence: u64) -> Option<EntryResult> {
-        let slot = self.slot(key)? as usize;
+        let slot = self.accounts.find(key)?;
         Some(self.make_change(slot, view, sequence))
     }
 }

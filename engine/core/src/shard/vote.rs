@@ -7,8 +7,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::Shard;
-use crate::account::{AccountKey, EntryResult, HeldResult, Limits};
+use super::{BATCH, Shard};
+use crate::account::{AccountKey, Effect, EntryResult, HeldResult, Limits};
 use crate::check::{Balances, check_balances};
 use crate::limits::AMOUNT_MAX;
 use crate::link::PostingName;
@@ -109,11 +109,26 @@ pub(super) struct Promise {
     pub gross: Interval,
 }
 
+/// What was promised on one effect.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Promised {
+    Nothing,
+    /// What posting it does, which is certain.
+    Posting,
+    /// What posting it does, or nothing.
+    PostingOrNothing,
+    /// What stands in [`OpenRound::promises`].
+    Listed,
+}
+
 /// A round that was voted on and is not finished.
 struct OpenRound {
     round: Arc<Round>,
     /// The slot of each effect of this shard, in order.
     slots: Vec<u32>,
+    /// What was promised on each.
+    promised: Vec<Promised>,
+    /// Promises for items that are not posts.
     promises: Vec<(u32, Promise)>,
     named: Vec<(PostingName, Interval)>,
 }
@@ -135,6 +150,30 @@ impl Undecided {
             self.accounts.resize(accounts, Promise::default());
         }
     }
+
+    /// Brings what is promised on these accounts near.
+    fn touch(&self, slots: &[u32]) {
+        let promises = slots.iter().filter_map(|&slot| self.accounts.get(slot as usize));
+        std::hint::black_box(promises.fold(0, |sum, promise| sum ^ promise.available.low as u64));
+    }
+}
+
+impl Promise {
+    /// Of an effect that is posted for certain, or in doubt.
+    fn of_posting(effect: &Effect, normal_side: Side, certain: bool) -> Promise {
+        let change = effect.posted_on(normal_side);
+        Promise { available: Interval::of(change.available, certain), gross: Interval::of(change.gross, certain) }
+    }
+
+    fn add(&mut self, other: Promise) {
+        self.available.add(other.available);
+        self.gross.add(other.gross);
+    }
+
+    fn take(&mut self, other: Promise) {
+        self.available.take(other.available);
+        self.gross.take(other.gross);
+    }
 }
 
 impl Shard {
@@ -145,46 +184,58 @@ impl Shard {
 
     /// Lowest and highest available and gross balance that an account can have once all is decided, for checks.
     pub fn promised(&self, key: &AccountKey) -> Option<[Balances; 2]> {
-        let slot = self.slot(key)? as usize;
-        let account = &self.accounts[slot];
+        let slot = self.accounts.find(key)?;
+        let (balances, _) = self.accounts.standing(self.accounts.get(slot as u32)?);
         let promise = self.undecided.accounts.get(slot).copied().unwrap_or_default();
         let at =
-            |available, gross| Balances { available: account.available() + available, gross: account.gross() + gross };
+            |available, gross| Balances { available: balances.available + available, gross: balances.gross + gross };
         Some([at(promise.available.low, promise.gross.low), at(promise.available.high, promise.gross.high)])
     }
 
     /// Votes on this shard's part of a round.
     pub fn prepare(&mut self, round: Arc<Round>) -> Ballot {
         let index = self.index;
-        let mine = |item: &RoundItem, n: usize| round.home(item, n) == index;
-        let own = round.items.iter().flat_map(|item| {
-            let own = (0..usize::from(item.effects)).filter(move |&n| mine(item, n));
-            own.map(|n| round.key(item, n))
-        });
-        let mut slots = Vec::new();
-        self.slots.find_all(&own.collect::<Vec<_>>(), &self.accounts, &mut slots);
-        let mut open = OpenRound { round: round.clone(), slots, promises: Vec::new(), named: Vec::new() };
-        let mut votes = Vec::with_capacity(open.slots.len());
+        let mut open = OpenRound {
+            round: round.clone(),
+            slots: Vec::with_capacity(round.items.len()),
+            promised: Vec::with_capacity(round.items.len()),
+            promises: Vec::new(),
+            named: Vec::new(),
+        };
+        let mut votes = Vec::with_capacity(round.items.len());
         let mut doubtful = Vec::new();
-        for item in &round.items {
-            let first = votes.len();
-            let effects = 0..usize::from(item.effects);
-            for n in effects.clone().filter(|&n| mine(item, n)) {
-                let slot = open.slots[votes.len()];
-                votes.push(self.vote(&round, item, n, slot));
+        let (mut keys, mut slots) = (Vec::with_capacity(BATCH * 2), Vec::with_capacity(BATCH * 2));
+        for batch in round.items.chunks(BATCH) {
+            keys.clear();
+            for item in batch {
+                keys.extend(round.effects_at(item, index).map(|n| round.key(item, n)));
             }
-            let own = &votes[first..];
-            doubtful
-                .extend(own.iter().enumerate().filter(|(_, v)| **v == Vote::Maybe).map(|(i, _)| open.slots[first + i]));
-            if own.iter().any(|v| matches!(v, Vote::No(_))) {
-                continue; // It will be refused for certain and promises nothing.
-            }
-            // Where a hold or original is named, more than the votes decides.
-            let alone = own.len() == effects.len() && own.iter().all(|v| *v == Vote::Yes);
-            let certain = alone && matches!(item.kind, ItemKind::Post | ItemKind::Hold);
-            for (offset, n) in effects.filter(|&n| mine(item, n)).enumerate() {
-                let slot = open.slots[first + offset];
-                self.promise(&mut open, item, n, slot, certain);
+            self.accounts.find_all(&keys, &mut slots);
+            self.undecided.touch(&slots);
+            open.slots.extend_from_slice(&slots);
+            for item in batch {
+                let first = votes.len();
+                let own = round.effects_at(item, index);
+                for n in own.clone() {
+                    let slot = open.slots[votes.len()];
+                    let vote = self.vote(&round, item, n, slot);
+                    if vote == Vote::Maybe {
+                        doubtful.push(slot);
+                    }
+                    votes.push(vote);
+                }
+                let votes = &votes[first..];
+                if votes.iter().any(|v| matches!(v, Vote::No(_))) {
+                    // It will be refused for certain and promises nothing.
+                    open.promised.resize(first + votes.len(), Promised::Nothing);
+                    continue;
+                }
+                // Where a hold or original is named, more than the votes decides.
+                let alone = votes.len() == usize::from(item.effects) && votes.iter().all(|v| *v == Vote::Yes);
+                let certain = alone && matches!(item.kind, ItemKind::Post | ItemKind::Hold);
+                for (offset, n) in own.enumerate() {
+                    self.promise(&mut open, &round, item, n, first + offset, certain);
+                }
             }
         }
         let number = round.number;
@@ -195,9 +246,9 @@ impl Shard {
         let doubtful = doubtful
             .into_iter()
             .map(|slot| {
-                let a = &self.accounts[slot as usize];
-                let balances = Balances { available: a.available(), gross: a.gross() };
-                DoubtfulAccount { key: a.key(), balances, limits: a.limits, normal_side: a.normal_side }
+                let account = self.accounts.get(slot).expect("an account that was voted on");
+                let (balances, limits) = self.accounts.standing(account);
+                DoubtfulAccount { key: account.key(), balances, limits, normal_side: account.normal_side }
             })
             .collect();
         Ballot { round: number, shard: self.index, votes, doubtful, named, finished: self.finished }
@@ -217,6 +268,7 @@ impl Shard {
             Err(outcome) => return Vote::No(outcome),
         };
         let promise = self.undecided.accounts[slot as usize];
+        let (now, limits) = self.accounts.standing(account);
         let named = |name: PostingName, highest: bool| {
             let interval = self.named_interval(&name);
             if highest { interval.high } else { interval.low }
@@ -226,9 +278,12 @@ impl Shard {
                 true => (promise.available.low, promise.gross.high),
                 false => (promise.available.high, promise.gross.low),
             };
-            let balances = Balances { available: account.available() + available, gross: account.gross() + gross };
-            check_balances(round, item, (n, &effect), (account.normal_side, &account.limits), balances, worst, named)
+            let balances = Balances { available: now.available + available, gross: now.gross + gross };
+            check_balances(round, item, (n, &effect), (account.normal_side, &limits), balances, worst, named)
         };
+        if promise == Promise::default() && item.kind == ItemKind::Post {
+            return check(true).map_or_else(Vote::No, |()| Vote::Yes); // Nothing is in doubt.
+        }
         match (check(true), check(false)) {
             (Ok(()), Ok(())) => Vote::Yes,
             (Err(worst), Err(best)) if worst == best => Vote::No(worst),
@@ -236,10 +291,36 @@ impl Shard {
         }
     }
 
-    /// Notes what an item may do to an account and to what its postings there name.
-    fn promise(&mut self, open: &mut OpenRound, item: &RoundItem, n: usize, slot: u32, certain: bool) {
-        let round = open.round.clone();
-        let normal_side = self.accounts[slot as usize].normal_side;
+    /// Notes what an item may do to an account and to what its postings there name. `at`: which effect of this shard.
+    #[inline]
+    fn promise(&mut self, open: &mut OpenRound, round: &Round, item: &RoundItem, n: usize, at: usize, certain: bool) {
+        let slot = open.slots[at];
+        if item.kind == ItemKind::Post {
+            let promise = self.posting_promised(&round.effect(item, n), slot, certain);
+            self.undecided.accounts[slot as usize].add(promise);
+            open.promised.push(if certain { Promised::Posting } else { Promised::PostingOrNothing });
+        } else {
+            self.promise_named(open, round, item, n, slot, certain);
+            open.promised.push(Promised::Listed);
+        }
+    }
+
+    fn posting_promised(&self, effect: &Effect, slot: u32, certain: bool) -> Promise {
+        let account = self.accounts.get(slot).expect("an account that was voted on");
+        Promise::of_posting(effect, account.normal_side, certain)
+    }
+
+    /// The same for an item that is not a post.
+    fn promise_named(
+        &mut self,
+        open: &mut OpenRound,
+        round: &Round,
+        item: &RoundItem,
+        n: usize,
+        slot: u32,
+        certain: bool,
+    ) {
+        let normal_side = self.accounts.get(slot).expect("an account that was voted on").normal_side;
         let effect = round.effect(item, n);
         let mut promise = Promise::default();
         let change = match item.kind {
@@ -249,41 +330,37 @@ impl Shard {
         };
         promise.available = Interval::of(change.available, certain);
         promise.gross = Interval::of(change.gross, certain);
-        if item.kind != ItemKind::Post {
-            for posting in round.postings_on(item, n) {
-                let (name, amount) = (round.name(item, &posting), posting.amount as i128);
-                let named = match item.kind {
-                    // Under the condition that it is placed.
-                    ItemKind::Hold => Interval { low: amount, high: amount },
-                    ItemKind::Increase | ItemKind::Reverse => Interval { low: 0, high: amount },
-                    ItemKind::Capture if !item.is_final => Interval { low: -amount, high: 0 },
-                    _ => Interval::default(),
-                };
-                if matches!(item.kind, ItemKind::Capture | ItemKind::Release | ItemKind::Expiry) {
-                    // Whatever undecided increases ask for, never more than this is left.
-                    let left = self.named_interval(&name).high.min(AMOUNT_MAX as i128);
-                    let captured = if item.takes_all { left } else { amount };
-                    let freed = if item.is_final && !item.takes_all { (left - amount).max(0) } else { 0 };
-                    match posting.side == normal_side {
-                        true => {
-                            (promise.available.high, promise.gross.low) =
-                                (promise.available.high + captured, promise.gross.low - freed)
-                        }
-                        false => {
-                            (promise.available.high, promise.gross.low) =
-                                (promise.available.high + freed, promise.gross.low - captured)
-                        }
+        for posting in round.postings_on(item, n) {
+            let (name, amount) = (round.name(item, &posting), posting.amount as i128);
+            let named = match item.kind {
+                // Under the condition that it is placed.
+                ItemKind::Hold => Interval { low: amount, high: amount },
+                ItemKind::Increase | ItemKind::Reverse => Interval { low: 0, high: amount },
+                ItemKind::Capture if !item.is_final => Interval { low: -amount, high: 0 },
+                _ => Interval::default(),
+            };
+            if matches!(item.kind, ItemKind::Capture | ItemKind::Release | ItemKind::Expiry) {
+                // Whatever undecided increases ask for, never more than this is left.
+                let left = self.named_interval(&name).high.min(AMOUNT_MAX as i128);
+                let captured = if item.takes_all { left } else { amount };
+                let freed = if item.is_final && !item.takes_all { (left - amount).max(0) } else { 0 };
+                match posting.side == normal_side {
+                    true => {
+                        (promise.available.high, promise.gross.low) =
+                            (promise.available.high + captured, promise.gross.low - freed)
+                    }
+                    false => {
+                        (promise.available.high, promise.gross.low) =
+                            (promise.available.high + freed, promise.gross.low - captured)
                     }
                 }
-                if named != Interval::default() {
-                    self.undecided.named.entry(name).or_default().add(named);
-                    open.named.push((name, named));
-                }
+            }
+            if named != Interval::default() {
+                self.undecided.named.entry(name).or_default().add(named);
+                open.named.push((name, named));
             }
         }
-        let account = &mut self.undecided.accounts[slot as usize];
-        account.available.add(promise.available);
-        account.gross.add(promise.gross);
+        self.undecided.accounts[slot as usize].add(promise);
         open.promises.push((slot, promise));
     }
 
@@ -321,12 +398,32 @@ impl Shard {
     /// Applies what was accepted of the oldest round that is not finished.
     pub fn finish(&mut self, number: u64, decisions: &[Decision]) -> Finished {
         let open = self.undecided.rounds.pop_front().expect("a round that was voted on");
-        let OpenRound { round, slots, promises, named } = open;
+        let OpenRound { round, slots, promised, promises, named } = open;
         assert_eq!(round.number, number, "rounds finish in order");
-        for (slot, promise) in &promises {
-            let account = &mut self.undecided.accounts[*slot as usize];
-            account.available.take(promise.available);
-            account.gross.take(promise.gross);
+        let entries = Vec::with_capacity(slots.len());
+        let mut finished = Finished { round: number, shard: self.index, entries, held: Vec::new() };
+        for (slot, promise) in promises {
+            self.undecided.accounts[slot as usize].take(promise);
+        }
+        let mut next = 0; // index into `slots`: effects of this shard seen so far
+        for (batch, items) in round.items.chunks(BATCH).enumerate() {
+            self.touch_ahead(&slots[next..]);
+            for (offset, item) in items.iter().enumerate() {
+                let position = batch * BATCH + offset;
+                let first = next;
+                for n in round.effects_at(item, self.index) {
+                    if matches!(promised[next], Promised::Posting | Promised::PostingOrNothing) {
+                        let certain = promised[next] == Promised::Posting;
+                        let promise = self.posting_promised(&round.effect(item, n), slots[next], certain);
+                        self.undecided.accounts[slots[next] as usize].take(promise);
+                    }
+                    next += 1;
+                }
+                if next > first && decisions[position].is_posted() {
+                    let sequence = round.first_sequence + position as u64;
+                    self.apply_own(&round, item, &slots[first..next], sequence, &mut finished);
+                }
+            }
         }
         for (name, interval) in named {
             let promised = self.undecided.named.get_mut(&name).expect("it was promised");
@@ -337,40 +434,42 @@ impl Shard {
             }
         }
         if self.undecided.rounds.is_empty() {
-            let kept = |slot: u32| self.undecided.accounts[slot as usize] == Promise::default();
-            assert!(promises.iter().all(|(slot, _)| kept(*slot)), "a promise outlived its round");
+            let nothing =
+                |slot: &u32| self.undecided.accounts.get(*slot as usize).is_none_or(|p| *p == Promise::default());
+            assert!(slots.iter().all(nothing), "a promise outlived its round");
             assert!(self.undecided.named.is_empty(), "a promise outlived its round");
-        }
-        let mut finished = Finished { round: number, shard: self.index, entries: Vec::new(), held: Vec::new() };
-        let mut next = 0; // index into `slots`: effects of this shard seen so far
-        for (position, item) in round.items.iter().enumerate() {
-            let index = self.index;
-            let mine = |n: &usize| round.home(item, *n) == index;
-            let first = next;
-            next += (0..usize::from(item.effects)).filter(mine).count();
-            if next == first || !decisions[position].is_posted() {
-                continue;
-            }
-            let sequence = round.first_sequence + position as u64;
-            for posting in round.postings(item) {
-                let effect = usize::from(posting.effect);
-                if !mine(&effect) {
-                    continue;
-                }
-                let before = (0..effect).filter(mine).count();
-                let slot = slots[first + before] as usize;
-                if item.kind == ItemKind::Post {
-                    let (account, details) = (&mut self.accounts[slot], &self.details[slot]);
-                    let amount = posting.amount as i128;
-                    finished.entries.push(account.apply(posting.side, amount, 0, sequence, details));
-                } else {
-                    let (entry, held) = self.apply_held(&round, item, &posting, slot, sequence);
-                    finished.entries.push(entry);
-                    finished.held.push(held);
-                }
-            }
         }
         self.finished = number;
         finished
+    }
+
+    /// Brings the accounts of the next effects near.
+    fn touch_ahead(&self, slots: &[u32]) {
+        let slots = &slots[..slots.len().min(BATCH * 2)];
+        let lines = slots.iter().filter_map(|&slot| self.accounts.get(slot));
+        std::hint::black_box(lines.fold(0, |sum, account| sum ^ account.touch()));
+        self.undecided.touch(slots);
+    }
+
+    /// Applies this shard's postings of an item that was accepted. `slots`: of its effects that are this shard's.
+    #[inline]
+    fn apply_own(&mut self, round: &Round, item: &RoundItem, slots: &[u32], sequence: u64, finished: &mut Finished) {
+        let homes = round.homes_of(item);
+        for posting in round.postings(item) {
+            let effect = usize::from(posting.effect);
+            if homes[effect] != self.index {
+                continue;
+            }
+            let before = homes[..effect].iter().filter(|home| **home == self.index).count();
+            let slot = slots[before] as usize;
+            if item.kind == ItemKind::Post {
+                let amount = posting.amount as i128;
+                finished.entries.push(self.accounts.apply(slot, posting.side, amount, 0, sequence));
+            } else {
+                let (entry, held) = self.apply_held(round, item, &posting, slot, sequence);
+                finished.entries.push(entry);
+                finished.held.push(held);
+            }
+        }
     }
 }
