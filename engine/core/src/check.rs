@@ -17,6 +17,18 @@ pub struct Balances {
     pub gross: i128,
 }
 
+/// Range, floor and ceiling for an effect that is posted: all that a post has to pass.
+#[inline(always)]
+pub fn check_posting(
+    effect: &Effect,
+    normal_side: Side,
+    limits: &Limits,
+    balances: Balances,
+    forced: bool,
+) -> Result<(), Outcome> {
+    limits.check(balances.available, balances.gross, effect.posted_on(normal_side), forced)
+}
+
 /// Range, floor, ceiling and what is left, for the `n`-th effect of an item. `named` says what is left of a posting of
 /// a hold or was reversed of one of an original; told `true` it gives the highest that this can be, else the lowest. `worst`: the
 /// corner is the one where refusal is likeliest.
@@ -30,13 +42,12 @@ pub fn check_balances(
     worst: bool,
     named: impl Fn(PostingName, bool) -> i128,
 ) -> Result<(), Outcome> {
-    let change = match item.kind {
-        ItemKind::Post | ItemKind::Reverse => Some(effect.posted_on(normal_side)),
-        ItemKind::Hold | ItemKind::Increase => Some(effect.held_on(normal_side)),
-        ItemKind::Capture | ItemKind::Release | ItemKind::Expiry => None,
-    };
-    if let Some(change) = change {
-        limits.check(balances.available, balances.gross, change, item.forced)?;
+    match item.kind {
+        ItemKind::Post | ItemKind::Reverse => check_posting(effect, normal_side, limits, balances, item.forced)?,
+        ItemKind::Hold | ItemKind::Increase => {
+            limits.check(balances.available, balances.gross, effect.held_on(normal_side), item.forced)?
+        }
+        ItemKind::Capture | ItemKind::Release | ItemKind::Expiry => {}
     }
     if !item.kind.names_postings() {
         return Ok(());

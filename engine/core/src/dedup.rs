@@ -96,9 +96,12 @@ impl Place {
 /// Memory for segments.
 struct Block {
     slots: Vec<Slot>,
-    /// Ids in each segment.
-    used: Vec<u16>,
+    /// How many more ids each segment takes before it is split.
+    left: Vec<u16>,
 }
+
+/// Hashes of ids that were touched.
+pub struct Hashes([u64; TOUCHED_AT_ONCE]);
 
 /// The index of used ids. Nothing is ever removed.
 pub struct Dedup {
@@ -121,6 +124,7 @@ impl Dedup {
         let (blocks, entries) = (Vec::new(), vec![Vec::new()]);
         let mut dedup = Dedup { seed, directory, depth: 0, blocks, entries, count: 0, scratch: Vec::new() };
         dedup.new_segment();
+        dedup.blocks[0].left[0] = most(0, 0);
         dedup
     }
 
@@ -163,25 +167,44 @@ impl Dedup {
         self.find_entry(institution, id).map(|number| self.entry(number).sequence)
     }
 
-    /// Brings the places of at most [`TOUCHED_AT_ONCE`] ids into the cache. The loads are independent of each other and follow
-    /// closely, so that as many misses overlap as the processor can have under way.
-    pub fn touch(&self, institution: u32, ids: impl Iterator<Item = u128>) {
+    /// Brings the places of at most [`TOUCHED_AT_ONCE`] ids into the cache, and gives their hashes. The loads are independent of
+    /// each other and follow closely, so that as many misses overlap as the processor can have under way.
+    pub fn touch(&self, institution: u32, ids: impl Iterator<Item = u128>) -> Hashes {
+        let mut hashes = Hashes([0; TOUCHED_AT_ONCE]);
         let mut places = [(0u32, 0u32); TOUCHED_AT_ONCE];
         let mut count = 0;
-        for (place, id) in places.iter_mut().zip(ids) {
-            let hash = self.hash(institution, id);
-            let found = self.place(hash);
-            *place = (u32::from(found.block), (found.from() + start(hash, found.depth)) as u32);
+        for ((hash, place), id) in hashes.0.iter_mut().zip(&mut places).zip(ids) {
+            *hash = self.hash(institution, id);
+            let found = self.place(*hash);
+            *place = (u32::from(found.block), (found.from() + start(*hash, found.depth)) as u32);
             count += 1;
         }
         let slot = |&(block, at): &(u32, u32)| self.blocks[block as usize].slots[at as usize].0;
         std::hint::black_box(places[..count].iter().map(slot).fold(0, u64::wrapping_add));
+        hashes
     }
 
     /// Notes that the id is used by the row `sequence`, which is not 0, unless it was used before: then says where.
     pub fn insert(&mut self, institution: u32, id: u128, sequence: u64) -> Result<(), u64> {
+        self.insert_hashed(self.hash(institution, id), institution, id, sequence)
+    }
+
+    /// The same for the `at`-th of the ids that were touched.
+    pub fn insert_touched(
+        &mut self,
+        hashes: &Hashes,
+        at: usize,
+        institution: u32,
+        id: u128,
+        sequence: u64,
+    ) -> Result<(), u64> {
+        debug_assert_eq!(hashes.0[at], self.hash(institution, id), "the hash of another id");
+        self.insert_hashed(hashes.0[at], institution, id, sequence)
+    }
+
+    #[inline]
+    fn insert_hashed(&mut self, hash: u64, institution: u32, id: u128, sequence: u64) -> Result<(), u64> {
         debug_assert_ne!(sequence, 0, "rows are numbered from 1");
-        let hash = self.hash(institution, id);
         loop {
             let place = self.place(hash);
             let slot = match self.look_up(place, hash, institution, id) {
@@ -189,9 +212,9 @@ impl Dedup {
                 Err(slot) => slot,
             };
             let block = &mut self.blocks[usize::from(place.block)];
-            let used = &mut block.used[usize::from(place.segment)];
-            if *used < most(hash, place.depth) {
-                *used += 1;
+            let left = &mut block.left[usize::from(place.segment)];
+            if *left > 0 {
+                *left -= 1;
                 block.slots[slot] = Slot::new(hash, self.count);
                 self.append(Used { id: words(id), sequence, institution, closed: 0 });
                 return Ok(());
@@ -241,25 +264,27 @@ impl Dedup {
             slots[at] = *slot;
             moved[half] += 1;
         }
-        for (half, moved) in halves.iter().zip(moved) {
-            self.blocks[usize::from(half.block)].used[usize::from(half.segment)] = moved;
+        let prefix = first_bits(hash, depth) & !1;
+        for (half, (place, moved)) in halves.iter().zip(moved).enumerate() {
+            let left = most(prefix + half, depth).saturating_sub(moved);
+            self.blocks[usize::from(place.block)].left[usize::from(place.segment)] = left;
         }
     }
 
-    /// An empty segment: of the last block, or of a new one that is as large as all before.
+    /// A segment without slots in use, which takes nothing yet: of the last block, or of a new one that is as large as all before.
     fn new_segment(&mut self) -> (u16, u16) {
         if self.blocks.last().is_none_or(|last| last.slots.len() + SLOTS > last.slots.capacity()) {
-            let all: usize = self.blocks.iter().map(|block| block.used.len()).sum();
+            let all: usize = self.blocks.iter().map(|block| block.left.len()).sum();
             let segments = all.clamp(1, BLOCK_SEGMENTS_MAX);
             let slots = huge_pages::with_capacity(segments * SLOTS);
-            self.blocks.push(Block { slots, used: Vec::with_capacity(segments) });
+            self.blocks.push(Block { slots, left: Vec::with_capacity(segments) });
         }
         let number = self.blocks.len() - 1;
         let block = &mut self.blocks[number];
         // Touched for the first time here, a segment at a time: a whole block would hold up the request that needs it.
         block.slots.resize(block.slots.len() + SLOTS, Slot::FREE);
-        block.used.push(0);
-        (number as u16, block.used.len() as u16 - 1)
+        block.left.push(0);
+        (number as u16, block.left.len() as u16 - 1)
     }
 
     /// Notes how the hold of a known id ended.
@@ -300,8 +325,8 @@ fn start(hash: u64, depth: u32) -> usize {
 
 /// Most ids of a segment before it is split, from 50 to 80 % of its slots. Segments fill alike, so each has a bound of its own:
 /// otherwise all would be split at nearly the same moment.
-fn most(hash: u64, depth: u32) -> u16 {
-    let spread = (first_bits(hash, depth) as u64 ^ u64::from(depth) << 48).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+fn most(prefix: usize, depth: u32) -> u16 {
+    let spread = (prefix as u64 ^ u64::from(depth) << 48).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
     (SLOTS as u64 * 50 / 100 + ((SLOTS as u64 * 30 / 100 * (spread & 0xffff)) >> 16)) as u16
 }
 
@@ -325,10 +350,15 @@ mod tests {
     fn ids_are_found_where_they_were_used_through_all_growth() {
         let mut dedup = Dedup::new(11);
         let id = |n: u64| u128::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
-        for n in 1..=100_000 {
-            assert_eq!(dedup.insert(1, id(n), n), Ok(()));
+        for from in (1..=100_000).step_by(50) {
+            let hashes = dedup.touch(1, (from..from + 50).map(id));
+            for n in from..from + 50 {
+                assert_eq!(dedup.insert_touched(&hashes, (n - from) as usize, 1, id(n), n), Ok(()));
+            }
         }
-        (1..=200_000).step_by(64).for_each(|from| dedup.touch(1, (from..from + 64).map(id)));
+        for from in (1..=200_000).step_by(64) {
+            dedup.touch(1, (from..from + 64).map(id));
+        }
         for n in 1..=200_000 {
             assert_eq!(dedup.find(1, id(n)), (n <= 100_000).then_some(n));
             assert_eq!(dedup.find(2, id(n)), None);
@@ -349,7 +379,7 @@ mod tests {
             assert_eq!(dedup.insert(n as u32 % 3, id(n), n + 1), Err(n));
             assert_eq!(dedup.find((n as u32 + 1) % 3, id(n)), None);
         }
-        let used: usize = dedup.blocks.iter().flat_map(|block| &block.used).map(|&used| usize::from(used)).sum();
+        let used = dedup.blocks.iter().flat_map(|block| &block.slots).filter(|slot| **slot != Slot::FREE).count();
         assert_eq!((dedup.len(), used), (700_000, 700_000));
         dedup.close(1, id(1), Closed::ByExpiry);
         assert_eq!((dedup.closed(1, id(1)), dedup.closed(1, id(4))), (Some(Closed::ByExpiry), None));

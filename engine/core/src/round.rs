@@ -204,18 +204,7 @@ impl Round {
     #[inline(always)]
     pub fn effect(&self, item: &RoundItem, n: usize) -> Effect {
         if let Some((request, row)) = self.plain(item) {
-            let amount = row.amount.get() as i128;
-            let (account, debit, credit) = if n == 0 { (row.debit, amount, 0) } else { (row.credit, 0, amount) };
-            return Effect {
-                account: account.get(),
-                debit,
-                credit,
-                institution: request.institution,
-                asset: row.asset.get(),
-                first_posting: n as u8,
-                assets_differ: false,
-                only_freed: false,
-            };
+            return plain_effect(request, row, n);
         }
         self.effects[item.effects_from as usize + n]
     }
@@ -288,6 +277,7 @@ impl Round {
         self.booked_at + position as u64
     }
 
+    #[inline]
     fn begin(&mut self, head: &Head, kind: ItemKind, view: Option<&ItemView<'_>>) -> &mut RoundItem {
         self.items.push(RoundItem {
             source: head.source,
@@ -329,14 +319,7 @@ impl Round {
             && kind == ItemKind::Post
             && row.debit != row.credit
         {
-            let item = self.items.last_mut().expect("an item was begun");
-            (item.plain, item.effects, item.postings) = (true, 2, 2);
-            self.effect_count += 2;
-            self.posting_count += 2;
-            for account in [row.debit, row.credit].iter().filter(|_| shards > 1) {
-                self.homes.push(AccountKey { institution: head.institution, account: account.get() }.home(shards));
-            }
-            return;
+            return self.refer_to(head, row, shards);
         }
         for at in 0..view.postings.count() {
             let posting = view.postings.get(at);
@@ -344,6 +327,29 @@ impl Round {
             self.add(key, posting.side, posting.amount, posting.asset, at as u8, shards);
         }
         self.end();
+    }
+
+    /// Adds a simple transfer ([`TransferRow::is_simple`]).
+    #[inline]
+    pub fn push_simple(&mut self, head: &Head, row: &TransferRow, assets: &Assets, shards: usize) {
+        if assets.contains(row.asset.get()) {
+            self.begin(head, ItemKind::Post, None);
+            self.refer_to(head, row, shards);
+        } else {
+            self.begin(head, ItemKind::Post, None).refused = Some(Outcome::AssetUnknown);
+        }
+    }
+
+    /// Lets the last item refer to a row for its effects and postings.
+    #[inline]
+    fn refer_to(&mut self, head: &Head, row: &TransferRow, shards: usize) {
+        let item = self.items.last_mut().expect("an item was begun");
+        (item.plain, item.effects, item.postings) = (true, 2, 2);
+        self.effect_count += 2;
+        self.posting_count += 2;
+        for account in [row.debit, row.credit].iter().filter(|_| shards > 1) {
+            self.homes.push(AccountKey { institution: head.institution, account: account.get() }.home(shards));
+        }
     }
 
     /// Adds an item that is refused for what it names, and never looks at an account.
@@ -457,6 +463,23 @@ impl Round {
         if item.kind != ItemKind::Post {
             self.held += u32::from(item.postings);
         }
+    }
+}
+
+/// The `n`-th effect of a plain transfer.
+#[inline(always)]
+pub fn plain_effect(request: &PostRequest, row: &TransferRow, n: usize) -> Effect {
+    let amount = row.amount.get() as i128;
+    let (account, debit, credit) = if n == 0 { (row.debit, amount, 0) } else { (row.credit, 0, amount) };
+    Effect {
+        account: account.get(),
+        debit,
+        credit,
+        institution: request.institution,
+        asset: row.asset.get(),
+        first_posting: n as u8,
+        assets_differ: false,
+        only_freed: false,
     }
 }
 

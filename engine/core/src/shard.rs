@@ -16,13 +16,13 @@ use std::sync::Arc;
 
 use crate::account::{AccountKey, Effect, EntryResult, HeldResult};
 use crate::accounts::{Account, Accounts};
-use crate::check::check_balances;
+use crate::check::{check_balances, check_posting};
 use crate::entry::{AccountRecord, Status};
 use crate::limits::OPEN_ROUNDS_MAX;
 use crate::link::{Link, PostingName};
 use crate::outcome::Outcome;
-use crate::request::{AccountRow, Field, ItemKind, Side};
-use crate::round::{Decision, Results, Round, RoundItem, RoundPosting};
+use crate::request::{AccountRow, Field, ItemKind, PostRequest, Side, TransferRow};
+use crate::round::{Decision, Results, Round, RoundItem, RoundPosting, plain_effect};
 use vote::Undecided;
 
 /// Items whose accounts are looked up together, so that the memory accesses of one overlap with the others'.
@@ -99,7 +99,10 @@ impl Shard {
     pub fn run(&mut self, round: &Round) -> (Arc<Vec<Decision>>, Results) {
         assert!(self.shards == 1 && !self.has_open_rounds(), "one pass is for a shard that owns every account");
         let mut decisions: Vec<Decision> = Vec::with_capacity(round.items.len());
-        let mut results = Results::for_round(round);
+        let mut results = Results {
+            entries: Vec::with_capacity(round.posting_count()),
+            held: vec![HeldResult::default(); round.held as usize],
+        };
         let (mut keys, mut slots) = (Vec::with_capacity(BATCH * 2), Vec::with_capacity(BATCH * 2));
         for batch in round.items.chunks(BATCH) {
             let from = round.effects_of(&batch[0]).start;
@@ -111,32 +114,21 @@ impl Shard {
             for item in batch {
                 let slots = &slots[round.effects_of(item).start - from..];
                 let position = decisions.len();
-                let decision = match self.check_link(round, item, position, &decisions).or(item.refused) {
-                    Some(outcome) => Decision::refused(outcome),
-                    None => (0..usize::from(item.effects))
-                        .find_map(|n| {
-                            let outcome = self.check(round, item, n, slots[n]).err()?;
-                            Some(Decision { outcome, detail: u16::from(round.effect(item, n).first_posting) })
-                        })
-                        .unwrap_or(Decision::POSTED),
-                };
-                if decision.is_posted() {
-                    let sequence = round.first_sequence + position as u64;
-                    let (entries_from, held_from) = (round.entries_of(item).start, round.held_of(item).start);
-                    for (offset, posting) in round.postings(item).enumerate() {
-                        let (at, slot) = (entries_from + offset, slots[usize::from(posting.effect)] as usize);
-                        if item.kind == ItemKind::Post {
-                            let amount = posting.amount as i128;
-                            results.entries[at] = self.accounts.apply(slot, posting.side, amount, 0, sequence);
-                        } else {
-                            let (entry, held) = self.apply_held(round, item, &posting, slot, sequence);
-                            (results.entries[at], results.held[held_from + offset]) = (entry, held);
-                        }
+                let sequence = round.first_sequence + position as u64;
+                let decision = match round.plain(item) {
+                    Some((request, row)) => {
+                        let slots = [slots[0], slots[1]];
+                        self.run_plain(request, row, item.forced, slots, sequence, &mut results.entries)
                     }
+                    None => self.run_item(round, item, &decisions, slots, &mut results),
+                };
+                if !decision.is_posted() {
+                    results.entries.resize(round.entries_of(item).end, EntryResult::default());
                 }
                 decisions.push(decision);
             }
         }
+        assert_eq!(results.entries.len(), round.posting_count(), "a result per posting");
         let decisions = Arc::new(decisions);
         if self.ran.len() == OPEN_ROUNDS_MAX {
             self.ran.pop_front();
@@ -144,6 +136,69 @@ impl Shard {
         self.ran.push_back((round.number, decisions.clone()));
         self.finished = round.number;
         (decisions, results)
+    }
+
+    /// Checks and applies a plain transfer.
+    #[inline]
+    fn run_plain(
+        &mut self,
+        request: &PostRequest,
+        row: &TransferRow,
+        forced: bool,
+        slots: [u32; 2],
+        sequence: u64,
+        entries: &mut Vec<EntryResult>,
+    ) -> Decision {
+        for n in [0, 1] {
+            let effect = plain_effect(request, row, n);
+            let checked = self.accounts.get(slots[n]).ok_or(Outcome::AccountUnknown).and_then(|account| {
+                account.check_facts(&effect, forced)?;
+                let (balances, limits) = self.accounts.standing(account);
+                check_posting(&effect, account.normal_side, &limits, balances, forced)
+            });
+            if let Err(outcome) = checked {
+                return Decision { outcome, detail: n as u16 };
+            }
+        }
+        let amount = row.amount.get() as i128;
+        for (slot, side) in [(slots[0], Side::Debit), (slots[1], Side::Credit)] {
+            entries.push(self.accounts.apply(slot as usize, side, amount, 0, sequence));
+        }
+        Decision::POSTED
+    }
+
+    /// Checks and applies an item of any kind. `decided`: the decisions of its own round so far.
+    fn run_item(
+        &mut self,
+        round: &Round,
+        item: &RoundItem,
+        decided: &[Decision],
+        slots: &[u32],
+        results: &mut Results,
+    ) -> Decision {
+        let position = decided.len();
+        if let Some(outcome) = self.check_link(round, item, position, decided).or(item.refused) {
+            return Decision::refused(outcome);
+        }
+        for (n, &slot) in slots[..usize::from(item.effects)].iter().enumerate() {
+            if let Err(outcome) = self.check(round, item, n, slot) {
+                return Decision { outcome, detail: u16::from(round.effect(item, n).first_posting) };
+            }
+        }
+        let sequence = round.first_sequence + position as u64;
+        let held_from = round.held_of(item).start;
+        for (offset, posting) in round.postings(item).enumerate() {
+            let slot = slots[usize::from(posting.effect)] as usize;
+            if item.kind == ItemKind::Post {
+                let amount = posting.amount as i128;
+                results.entries.push(self.accounts.apply(slot, posting.side, amount, 0, sequence));
+            } else {
+                let (entry, held) = self.apply_held(round, item, &posting, slot, sequence);
+                results.entries.push(entry);
+                results.held[held_from + offset] = held;
+            }
+        }
+        Decision::POSTED
     }
 
     /// What the item names, as the only shard knows it: whether the hold is open, whether the original was posted.

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use super::answers::{Disposition, Dispositions, Part};
 use super::{Command, Coordinator, InFlight, Request, Ticket};
 use crate::account::EntryResult;
-use crate::dedup::TOUCHED_AT_ONCE;
+use crate::dedup::{Hashes, TOUCHED_AT_ONCE};
 use crate::directory::refusal_of_closed;
 use crate::entry::RowKind;
 use crate::frame::{encoded_bytes, encoded_bytes_named};
-use crate::limits::ROUND_EXPIRIES_MAX;
+use crate::limits::{LOG_ROW_BYTES, ROUND_EXPIRIES_MAX};
 use crate::link::{Fact, Facts, Link, NamedPosting, Target, expiry, refusal_of_kind};
 use crate::outcome::Outcome;
-use crate::request::{ItemKind, ItemView, PostRequest};
+use crate::request::{ItemKind, ItemView, PostRequest, TransferRow};
 use crate::round::{Decision, Head, Results, Round, RoundItem, Source};
 
 /// What is left of a round's bounds.
@@ -159,10 +159,28 @@ impl Coordinator {
         round.requests.push(request.clone());
         let known = self.institutions.contains(request.institution);
         let open_day = self.institutions.open_day(request.institution);
+        let head = |item: usize| Head {
+            source: Source::Request { request: source, item: item as u32 },
+            institution: request.institution,
+            open_day,
+        };
+        let simple = request.transfers().filter(|_| known && admit.is_ok());
+        let mut hashes = None;
         for item in first_item..request.count() {
-            if (item - first_item).is_multiple_of(TOUCHED_AT_ONCE) {
-                let ahead = item..request.count().min(item + TOUCHED_AT_ONCE);
-                self.dedup.touch(request.institution, ahead.map(|at| request.id(at)));
+            let ahead = (item - first_item) % TOUCHED_AT_ONCE;
+            if ahead == 0 {
+                let ids = item..request.count().min(item + TOUCHED_AT_ONCE);
+                hashes = Some(self.dedup.touch(request.institution, ids.map(|at| request.id(at))));
+            }
+            if let Some(row) = simple.map(|rows| &rows[item])
+                && let Some(hashes) = &hashes
+                && row.is_simple()
+            {
+                match self.take_simple(round, bytes, &head(item), row, (hashes, ahead), taken) {
+                    Some(disposition) => dispositions.push(disposition),
+                    None => break,
+                }
+                continue;
             }
             let view = request.item(item);
             let checked = request.check_shape(item, &view);
@@ -179,12 +197,7 @@ impl Coordinator {
                 });
                 continue;
             }
-            let head = Head {
-                source: Source::Request { request: source, item: item as u32 },
-                institution: request.institution,
-                open_day,
-            };
-            match self.take_item(round, bytes, &head, &view, taken) {
+            match self.take_item(round, bytes, &head(item), &view, taken) {
                 Taking::Done(disposition) => dispositions.push(disposition),
                 Taking::Later => break,
                 Taking::Fetch => {
@@ -194,6 +207,40 @@ impl Coordinator {
             }
         }
         dispositions
+    }
+
+    /// Takes one simple transfer; none if it has to wait for the next round. `bytes`: its share of the request's. `touched`: its id
+    /// among those that were touched.
+    #[inline]
+    fn take_simple(
+        &mut self,
+        round: &mut Round,
+        bytes: usize,
+        head: &Head,
+        row: &TransferRow,
+        (hashes, at): (&Hashes, usize),
+        taken: &mut Taken,
+    ) -> Option<Disposition> {
+        if !self.fits(round, taken, bytes, 2, LOG_ROW_BYTES) {
+            return None;
+        }
+        let position = round.items.len() as u32;
+        let sequence = round.first_sequence + u64::from(position);
+        if let Err(original) = self.dedup.insert_touched(hashes, at, head.institution, row.id.get(), sequence) {
+            return Some(Disposition::Repeat(original));
+        }
+        round.push_simple(head, row, &self.assets, self.shards);
+        taken.request_bytes += bytes;
+        taken.frame_bytes += LOG_ROW_BYTES;
+        Some(Disposition::Sequenced(position))
+    }
+
+    /// Whether a round has room for an item of so many bytes in its request, postings, and bytes in its frame.
+    fn fits(&self, round: &Round, taken: &Taken, bytes: usize, postings: usize, encoded: usize) -> bool {
+        round.items.len() < self.limits.transactions
+            && round.posting_count() + postings <= self.limits.postings
+            && taken.frame_bytes + encoded <= self.limits.frame_bytes
+            && (taken.request_bytes + bytes <= self.limits.request_bytes || round.items.is_empty())
     }
 
     /// Takes one item of good shape. `bytes`: its share of the request's.
@@ -206,17 +253,11 @@ impl Coordinator {
         taken: &mut Taken,
     ) -> Taking {
         let kind = view.kind.expect("an item whose shape was checked");
-        let fits = |round: &Round, postings: usize, encoded: usize| {
-            round.items.len() < self.limits.transactions
-                && round.posting_count() + postings <= self.limits.postings
-                && taken.frame_bytes + encoded <= self.limits.frame_bytes
-                && (taken.request_bytes + bytes <= self.limits.request_bytes || round.items.is_empty())
-        };
         let sequence = round.first_sequence + round.items.len() as u64;
         let encoded;
         if matches!(kind, ItemKind::Post | ItemKind::Hold) {
             encoded = encoded_bytes(view);
-            if !fits(round, view.postings.count(), encoded) {
+            if !self.fits(round, taken, bytes, view.postings.count(), encoded) {
                 return Taking::Later;
             }
             if let Err(original) = self.dedup.insert(head.institution, view.id, sequence) {
@@ -242,7 +283,7 @@ impl Coordinator {
                 Original::InLog => return Taking::Fetch,
             };
             encoded = encoded_bytes_named(view.voucher.len(), postings);
-            if !fits(round, postings, encoded) {
+            if !self.fits(round, taken, bytes, postings, encoded) {
                 return Taking::Later;
             }
             self.dedup.insert(head.institution, view.id, sequence).expect("an id that was not found");

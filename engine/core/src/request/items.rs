@@ -211,6 +211,13 @@ impl PostRequest {
         self.payload.len()
     }
 
+    /// The rows of all items, if the form is that of transfers.
+    pub fn transfers(&self) -> Option<&[TransferRow]> {
+        let bytes = self.count() * size_of::<TransferRow>();
+        let rows = || <[TransferRow]>::ref_from_bytes(&self.payload[..bytes]).expect("whole rows");
+        (self.form == PostForm::Transfers).then(rows)
+    }
+
     /// The row of the `index`-th transfer; the form must be that of transfers.
     #[inline]
     pub fn transfer(&self, index: usize) -> &TransferRow {

@@ -3,7 +3,8 @@
 use zerocopy::little_endian::{I128, U16, U32, U128};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::limits::{LABEL_BYTES_MAX, TRANSFER_ROW_BYTES};
+use super::ItemKind;
+use crate::limits::{AMOUNT_MAX, LABEL_BYTES_MAX, TRANSFER_ROW_BYTES};
 
 /// A transfer in a request: two postings of one amount. 128 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -39,6 +40,20 @@ pub struct TransferRow {
     pub link: U128,
     /// Zero.
     pub reserved: [u8; 12],
+}
+
+impl TransferRow {
+    /// Whether it is nothing but a post between two accounts: no voucher, no related transaction, not forced. Nearly all transfers
+    /// are, and their shape needs no further look.
+    #[inline]
+    pub fn is_simple(&self) -> bool {
+        let (debit, credit, amount) = (self.debit.get(), self.credit.get(), self.amount.get());
+        let plain = self.kind == ItemKind::Post as u8 && self.flags.get() == 0 && self.voucher_length.get() == 0;
+        let unused = self.link.get() == 0 && self.timeout.get() == 0;
+        let named = self.id.get() != 0 && debit != 0 && credit != 0 && debit != credit;
+        let zeros = self.reserved_a == [0; 3] && self.reserved == [0; 12];
+        plain && unused && named && zeros && (1..=AMOUNT_MAX).contains(&amount)
+    }
 }
 
 /// An item of any kind in a request, without its postings. 64 bytes.
