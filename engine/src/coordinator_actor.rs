@@ -36,7 +36,7 @@ use watch::Watcher;
 /// the company that the next round can have.
 const FRAMES_UNDER_WAY_FEW: usize = 1;
 /// Frames that may be under way while many items wait: one being made, one at the shard, one at the log.
-const FRAMES_UNDER_WAY_MANY: usize = 3;
+const FRAMES_UNDER_WAY_MANY: usize = 5;
 /// What counts as many items.
 const MANY_ITEMS: usize = 256;
 

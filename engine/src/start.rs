@@ -24,7 +24,7 @@ use crate::shard_actor::{ShardActor, SharedShard};
 use crate::stages::{Stage, Stages};
 
 /// Frames that may be at the writer at a time, with one to spare.
-const WRITER_BUFFERS: usize = 4;
+const WRITER_BUFFERS: usize = 6;
 
 /// Where the shards run. The coordinator runs where [`start`] is called.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -3,8 +3,8 @@
 //! Only the place is kept. Comparing the fields of a repeat with the original, and giving its result again, is for readers
 //! of the log: they do not hold up the coordinator.
 //!
-//! Entries of 32 bytes stand in the order in which ids came, one behind the other; slots of 8 bytes find them. An id that is
-//! new, as nearly all are, costs one line of slots that is not in the cache, and nothing else.
+//! Entries of 32 bytes stand in the order in which ids came, one behind the other; slots of 8 bytes find them. Eight slots are a
+//! line of the cache. An id that is new, as nearly all are, costs one line that is not in the cache, and nothing else.
 //!
 //! The slots are an extendible hash table: a directory names a segment for each value of the first bits of an id's hash, and a
 //! segment is a small table of its own. One that is full is split in two, by one bit more; nothing else moves. So no insert
@@ -13,11 +13,13 @@
 use crate::account::hash_id;
 use crate::huge_pages;
 
-/// Slots of a segment: 64 KiB.
-const SLOT_BITS: u32 = 13;
-const SLOTS: usize = 1 << SLOT_BITS;
-/// Most bits that name a segment: as many as a slot keeps of the hash beside those that lead to a place in the segment.
-const DEPTH_MAX: u32 = 32 - SLOT_BITS;
+/// Lines of a segment: 64 KiB.
+const LINE_BITS: u32 = 10;
+const LINES: usize = 1 << LINE_BITS;
+/// Slots of a line.
+const SLOTS: usize = 8;
+/// Most bits that name a segment: as many as a slot keeps of the hash beside those that lead to a line of the segment.
+const DEPTH_MAX: u32 = 32 - LINE_BITS;
 /// Most segments of a block of slots, 64 MiB. Memory is taken in blocks, so that it can stand on huge pages.
 const BLOCK_SEGMENTS_MAX: usize = 1 << 10;
 /// Entries of a block, 64 MiB.
@@ -58,24 +60,46 @@ fn words(id: u128) -> [u64; 2] {
     [id as u64, (id >> 64) as u64]
 }
 
-/// Free, or the first half of an id's hash and the number of its entry, from 1.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Slot(u64);
+/// Eight slots, of which the first are in use. Apart, so that all are compared at once.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line {
+    /// First half of an id's hash.
+    tags: [u32; SLOTS],
+    /// Number of the id's entry, from 1; 0 = free.
+    entries: [u32; SLOTS],
+}
 
-impl Slot {
-    const FREE: Slot = Slot(0);
+const _: () = assert!(size_of::<Line>() == 64);
 
-    fn new(hash: u64, entry: u32) -> Slot {
-        Slot(hash >> 32 << 32 | u64::from(entry + 1))
+impl Line {
+    const FREE: Line = Line { tags: [0; SLOTS], entries: [0; SLOTS] };
+
+    /// The slots with a tag, as bits; free ones among them.
+    #[inline(always)]
+    fn with_tag(&self, tag: u32) -> u32 {
+        bits(&self.tags, tag)
     }
 
-    fn has_half_of(self, hash: u64) -> bool {
-        self.0 >> 32 == hash >> 32
+    /// How many slots are in use.
+    #[inline(always)]
+    fn used(&self) -> usize {
+        (bits(&self.entries, 0) | 1 << SLOTS).trailing_zeros() as usize
     }
 
-    fn entry(self) -> usize {
-        self.0 as u32 as usize - 1
+    fn set(&mut self, at: usize, tag: u32, entry: u32) {
+        (self.tags[at], self.entries[at]) = (tag, entry);
     }
+}
+
+/// A bit for each word that is this one.
+#[inline(always)]
+fn bits(words: &[u32; SLOTS], word: u32) -> u32 {
+    words.iter().enumerate().fold(0, |bits, (at, found)| bits | u32::from(*found == word) << at)
+}
+
+fn tag(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 /// Where a segment is, and by how many bits of the hash its ids are told from others'.
@@ -87,15 +111,15 @@ struct Place {
 }
 
 impl Place {
-    /// The first slot of the segment, in its block.
+    /// The first line of the segment, in its block.
     fn from(self) -> usize {
-        usize::from(self.segment) * SLOTS
+        usize::from(self.segment) * LINES
     }
 }
 
 /// Memory for segments.
 struct Block {
-    slots: Vec<Slot>,
+    lines: Vec<Line>,
     /// How many more ids each segment takes before it is split.
     left: Vec<u16>,
 }
@@ -114,7 +138,7 @@ pub struct Dedup {
     entries: Vec<Vec<Used>>,
     count: u32,
     /// A segment that is being split, apart from its place.
-    scratch: Vec<Slot>,
+    scratch: Vec<(u32, u32)>,
 }
 
 impl Dedup {
@@ -136,20 +160,26 @@ impl Dedup {
         self.directory[first_bits(hash, self.depth)]
     }
 
-    /// The number of an id's entry; else the free slot where it belongs, in its block.
+    /// The index of an id's entry; else the line, in its block, and the free slot of it where it belongs.
     #[inline]
-    fn look_up(&self, place: Place, hash: u64, institution: u32, id: u128) -> Result<usize, usize> {
-        let slots = &self.blocks[usize::from(place.block)].slots[place.from()..place.from() + SLOTS];
+    fn look_up(&self, place: Place, hash: u64, institution: u32, id: u128) -> Result<usize, (usize, usize)> {
+        let lines = &self.blocks[usize::from(place.block)].lines[place.from()..place.from() + LINES];
         let mut at = start(hash, place.depth);
         loop {
-            let slot = slots[at];
-            if slot == Slot::FREE {
-                return Err(place.from() + at);
+            let line = &lines[at];
+            let used = line.used();
+            let mut alike = line.with_tag(tag(hash)) & ((1 << used) - 1);
+            while alike != 0 {
+                let entry = line.entries[alike.trailing_zeros() as usize] as usize - 1;
+                if self.entry(entry).is(institution, id) {
+                    return Ok(entry);
+                }
+                alike &= alike - 1;
             }
-            if slot.has_half_of(hash) && self.entry(slot.entry()).is(institution, id) {
-                return Ok(slot.entry());
+            if used < SLOTS {
+                return Err((place.from() + at, used));
             }
-            at = (at + 1) % SLOTS;
+            at = (at + 1) % LINES;
         }
     }
 
@@ -179,8 +209,8 @@ impl Dedup {
             *place = (u32::from(found.block), (found.from() + start(*hash, found.depth)) as u32);
             count += 1;
         }
-        let slot = |&(block, at): &(u32, u32)| self.blocks[block as usize].slots[at as usize].0;
-        std::hint::black_box(places[..count].iter().map(slot).fold(0, u64::wrapping_add));
+        let line = |&(block, at): &(u32, u32)| self.blocks[block as usize].lines[at as usize].tags[0];
+        std::hint::black_box(places[..count].iter().map(line).fold(0, u32::wrapping_add));
         hashes
     }
 
@@ -207,15 +237,15 @@ impl Dedup {
         debug_assert_ne!(sequence, 0, "rows are numbered from 1");
         loop {
             let place = self.place(hash);
-            let slot = match self.look_up(place, hash, institution, id) {
+            let (line, at) = match self.look_up(place, hash, institution, id) {
                 Ok(number) => return Err(self.entry(number).sequence),
-                Err(slot) => slot,
+                Err(free) => free,
             };
             let block = &mut self.blocks[usize::from(place.block)];
             let left = &mut block.left[usize::from(place.segment)];
             if *left > 0 {
                 *left -= 1;
-                block.slots[slot] = Slot::new(hash, self.count);
+                block.lines[line].set(at, tag(hash), self.count + 1);
                 self.append(Used { id: words(id), sequence, institution, closed: 0 });
                 return Ok(());
             }
@@ -248,20 +278,24 @@ impl Dedup {
         let first = first_bits(hash, self.depth) / (2 * span) * (2 * span);
         self.directory[first..first + span].fill(halves[0]);
         self.directory[first + span..first + 2 * span].fill(halves[1]);
-        let slots = &mut self.blocks[usize::from(old.block)].slots[old.from()..old.from() + SLOTS];
+        let lines = &mut self.blocks[usize::from(old.block)].lines[old.from()..old.from() + LINES];
         self.scratch.clear();
-        self.scratch.extend(slots.iter().filter(|slot| **slot != Slot::FREE));
-        slots.fill(Slot::FREE);
+        for line in lines.iter() {
+            let used = line.used();
+            self.scratch.extend(line.tags[..used].iter().copied().zip(line.entries[..used].iter().copied()));
+        }
+        lines.fill(Line::FREE);
         let mut moved = [0, 0];
-        for slot in &self.scratch {
-            let half = first_bits(slot.0, depth) & 1;
+        for &(tag, entry) in &self.scratch {
+            let hash = u64::from(tag) << 32;
+            let half = first_bits(hash, depth) & 1;
             let place = halves[half];
-            let slots = &mut self.blocks[usize::from(place.block)].slots[place.from()..place.from() + SLOTS];
-            let mut at = start(slot.0, depth);
-            while slots[at] != Slot::FREE {
-                at = (at + 1) % SLOTS;
+            let lines = &mut self.blocks[usize::from(place.block)].lines[place.from()..place.from() + LINES];
+            let mut at = start(hash, depth);
+            while lines[at].used() == SLOTS {
+                at = (at + 1) % LINES;
             }
-            slots[at] = *slot;
+            lines[at].set(lines[at].used(), tag, entry);
             moved[half] += 1;
         }
         let prefix = first_bits(hash, depth) & !1;
@@ -273,16 +307,16 @@ impl Dedup {
 
     /// A segment without slots in use, which takes nothing yet: of the last block, or of a new one that is as large as all before.
     fn new_segment(&mut self) -> (u16, u16) {
-        if self.blocks.last().is_none_or(|last| last.slots.len() + SLOTS > last.slots.capacity()) {
+        if self.blocks.last().is_none_or(|last| last.lines.len() + LINES > last.lines.capacity()) {
             let all: usize = self.blocks.iter().map(|block| block.left.len()).sum();
             let segments = all.clamp(1, BLOCK_SEGMENTS_MAX);
-            let slots = huge_pages::with_capacity(segments * SLOTS);
-            self.blocks.push(Block { slots, left: Vec::with_capacity(segments) });
+            let lines = huge_pages::with_capacity(segments * LINES);
+            self.blocks.push(Block { lines, left: Vec::with_capacity(segments) });
         }
         let number = self.blocks.len() - 1;
         let block = &mut self.blocks[number];
         // Touched for the first time here, a segment at a time: a whole block would hold up the request that needs it.
-        block.slots.resize(block.slots.len() + SLOTS, Slot::FREE);
+        block.lines.resize(block.lines.len() + LINES, Line::FREE);
         block.left.push(0);
         (number as u16, block.left.len() as u16 - 1)
     }
@@ -318,16 +352,17 @@ fn first_bits(hash: u64, bits: u32) -> usize {
     (hash >> 1 >> (63 - bits)) as usize
 }
 
-/// The first slot of its segment that an id may have, by the bits after those that led there.
+/// The line of its segment where an id belongs, by the bits after those that led there; in the lines behind it if that is full.
 fn start(hash: u64, depth: u32) -> usize {
-    ((hash << depth) >> (64 - SLOT_BITS)) as usize
+    ((hash << depth) >> (64 - LINE_BITS)) as usize
 }
 
-/// Most ids of a segment before it is split, from 50 to 80 % of its slots. Segments fill alike, so each has a bound of its own:
+/// Most ids of a segment before it is split, from 45 to 75 % of its slots. Segments fill alike, so each has a bound of its own:
 /// otherwise all would be split at nearly the same moment.
 fn most(prefix: usize, depth: u32) -> u16 {
     let spread = (prefix as u64 ^ u64::from(depth) << 48).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-    (SLOTS as u64 * 50 / 100 + ((SLOTS as u64 * 30 / 100 * (spread & 0xffff)) >> 16)) as u16
+    let slots = (LINES * SLOTS) as u64;
+    (slots * 45 / 100 + ((slots * 30 / 100 * (spread & 0xffff)) >> 16)) as u16
 }
 
 #[cfg(test)]
@@ -379,7 +414,7 @@ mod tests {
             assert_eq!(dedup.insert(n as u32 % 3, id(n), n + 1), Err(n));
             assert_eq!(dedup.find((n as u32 + 1) % 3, id(n)), None);
         }
-        let used = dedup.blocks.iter().flat_map(|block| &block.slots).filter(|slot| **slot != Slot::FREE).count();
+        let used = dedup.blocks.iter().flat_map(|block| &block.lines).map(Line::used).sum::<usize>();
         assert_eq!((dedup.len(), used), (700_000, 700_000));
         dedup.close(1, id(1), Closed::ByExpiry);
         assert_eq!((dedup.closed(1, id(1)), dedup.closed(1, id(4))), (Some(Closed::ByExpiry), None));

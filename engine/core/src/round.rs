@@ -51,29 +51,24 @@ pub enum Source {
     Expiry,
 }
 
-/// An item of a round.
+/// An item of a round: half a cache line. What plain transfers do not need is apart.
 #[derive(Clone, Copy, Debug)]
 pub struct RoundItem {
-    /// Where it comes from.
-    pub source: Source,
+    /// Index of its request in [`Round::requests`], or [`BY_ENGINE`].
+    request: u32,
+    /// Index within the request.
+    item: u32,
     /// Number of its first effect among all of the round.
     first_effect: u32,
     /// Number of its first posting among all of the round.
     first_posting: u32,
-    /// Of the stored effects the first that is its own, unless it is a plain transfer.
-    effects_from: u32,
-    /// The same of postings.
-    postings_from: u32,
-    /// First of its results in [`Results::held`], if it is not a post.
-    held_from: u32,
-    /// What it names, in [`Round::links`]; `u32::MAX` = nothing.
-    link: u32,
+    /// What is stored for it, in [`Round::stored`]; or [`PLAIN`]: a post between two accounts, whose effects and postings are read
+    /// in its row.
+    stored: u32,
     /// How many effects.
     pub effects: u8,
     /// How many postings.
     pub postings: u8,
-    /// Whether it is a post between two accounts, whose effects and postings are read in its row.
-    plain: bool,
     /// Kind.
     pub kind: ItemKind,
     /// Whether limits and freezes are skipped.
@@ -86,6 +81,36 @@ pub struct RoundItem {
     pub open_day: u16,
     /// Its refusal, if it was refused as a whole.
     pub refused: Option<Outcome>,
+}
+
+const _: () = assert!(size_of::<RoundItem>() <= 32);
+
+/// Stands for the request of an item that the engine makes.
+const BY_ENGINE: u32 = u32::MAX;
+/// Stands for what is stored for a plain transfer.
+const PLAIN: u32 = u32::MAX;
+
+/// What is stored for an item that is not a plain transfer.
+#[derive(Clone, Copy, Debug)]
+struct Stored {
+    /// First of its effects in [`Round::effects`].
+    effects_from: u32,
+    /// First of its postings in [`Round::postings`].
+    postings_from: u32,
+    /// First of its results in [`Results::held`], if it is not a post.
+    held_from: u32,
+    /// What it names, in [`Round::links`]; `u32::MAX` = nothing.
+    link: u32,
+}
+
+impl RoundItem {
+    /// Where it comes from.
+    pub fn source(&self) -> Source {
+        match self.request {
+            BY_ENGINE => Source::Expiry,
+            request => Source::Request { request, item: self.item },
+        }
+    }
 }
 
 /// A posting of a round.
@@ -114,6 +139,8 @@ pub struct Round {
     pub requests: Vec<Arc<PostRequest>>,
     /// Its items in sequence order.
     pub items: Vec<RoundItem>,
+    /// What is stored for those that are not plain transfers, in order.
+    stored: Vec<Stored>,
     /// Effects on accounts, in order of item and first mention, of items that are not plain transfers.
     effects: Vec<Effect>,
     /// Postings in order, of items that are not plain transfers.
@@ -168,26 +195,37 @@ impl Round {
 
     /// Where the results of an item's postings on holds or originals are, in [`Results::held`]; empty for a post.
     pub fn held_of(&self, item: &RoundItem) -> Range<usize> {
-        let from = item.held_from as usize;
-        from..from + if item.kind == ItemKind::Post { 0 } else { usize::from(item.postings) }
+        match item.kind {
+            ItemKind::Post => 0..0,
+            _ => {
+                let from = self.stored_of(item).held_from as usize;
+                from..from + usize::from(item.postings)
+            }
+        }
+    }
+
+    #[inline]
+    fn stored_of(&self, item: &RoundItem) -> &Stored {
+        &self.stored[item.stored as usize]
     }
 
     /// Which effect of an item the account of each of its postings has.
     #[inline]
     pub fn effect_of_posting(&self, item: &RoundItem, n: usize) -> usize {
-        if item.plain { n } else { usize::from(self.postings[item.postings_from as usize + n].effect) }
+        match item.stored {
+            PLAIN => n,
+            stored => usize::from(self.postings[self.stored[stored as usize].postings_from as usize + n].effect),
+        }
     }
 
     /// The row of a plain transfer and its request; none for other items.
     #[inline(always)]
     pub fn plain(&self, item: &RoundItem) -> Option<(&PostRequest, &TransferRow)> {
-        match item.source {
-            Source::Request { request, item: at } if item.plain => {
-                let request = &*self.requests[request as usize];
-                Some((request, request.transfer(at as usize)))
-            }
-            _ => None,
+        if item.stored != PLAIN {
+            return None;
         }
+        let request = &*self.requests[item.request as usize];
+        Some((request, request.transfer(item.item as usize)))
     }
 
     /// The account of an item's `n`-th effect.
@@ -197,7 +235,7 @@ impl Round {
             let account = if n == 0 { row.debit.get() } else { row.credit.get() };
             return AccountKey { institution: *institution, account };
         }
-        self.effects[item.effects_from as usize + n].key()
+        self.effects[self.stored_of(item).effects_from as usize + n].key()
     }
 
     /// An item's `n`-th effect.
@@ -206,7 +244,7 @@ impl Round {
         if let Some((request, row)) = self.plain(item) {
             return plain_effect(request, row, n);
         }
-        self.effects[item.effects_from as usize + n]
+        self.effects[self.stored_of(item).effects_from as usize + n]
     }
 
     /// An item's effects in order.
@@ -240,7 +278,7 @@ impl Round {
             let side = if n == 0 { Side::Debit } else { Side::Credit };
             return RoundPosting { amount: row.amount.get(), effect: n as u8, side, index: n as u8 };
         }
-        self.postings[item.postings_from as usize + n]
+        self.postings[self.stored_of(item).postings_from as usize + n]
     }
 
     /// An item's postings in order.
@@ -255,7 +293,10 @@ impl Round {
 
     /// What an item names.
     pub fn link(&self, item: &RoundItem) -> Option<&Link> {
-        self.links.get(item.link as usize)
+        if item.stored == PLAIN {
+            return None;
+        }
+        self.links.get(self.stored_of(item).link as usize)
     }
 
     /// The name of what a posting of an item draws on; the item must name a hold or original.
@@ -266,7 +307,7 @@ impl Round {
 
     /// The item as it was asked for; none for an expiry.
     pub fn view(&self, item: &RoundItem) -> Option<ItemView<'_>> {
-        match item.source {
+        match item.source() {
             Source::Request { request, item } => Some(self.requests[request as usize].item(item as usize)),
             Source::Expiry => None,
         }
@@ -279,47 +320,64 @@ impl Round {
 
     #[inline]
     fn begin(&mut self, head: &Head, kind: ItemKind, view: Option<&ItemView<'_>>) -> &mut RoundItem {
-        self.items.push(RoundItem {
-            source: head.source,
-            first_effect: self.effect_count,
-            first_posting: self.posting_count,
+        let stored = self.stored.len() as u32;
+        self.stored.push(Stored {
             effects_from: self.effects.len() as u32,
             postings_from: self.postings.len() as u32,
             held_from: self.held,
             link: NO_LINK,
+        });
+        let (forced, takes_all) = (view.is_some_and(|v| v.forced()), view.is_some_and(|v| v.takes_all()));
+        let is_final = match kind {
+            ItemKind::Capture => view.is_some_and(|v| v.is_final()),
+            ItemKind::Release | ItemKind::Expiry => true,
+            _ => false,
+        };
+        self.items.push(RoundItem { kind, forced, is_final, takes_all, ..self.next_item(head, stored) });
+        self.items.last_mut().expect("just pushed")
+    }
+
+    /// A post without effects.
+    #[inline]
+    fn next_item(&self, head: &Head, stored: u32) -> RoundItem {
+        let (request, item) = match head.source {
+            Source::Request { request, item } => (request, item),
+            Source::Expiry => (BY_ENGINE, 0),
+        };
+        RoundItem {
+            request,
+            item,
+            first_effect: self.effect_count,
+            first_posting: self.posting_count,
+            stored,
             effects: 0,
             postings: 0,
-            plain: false,
-            kind,
-            forced: view.is_some_and(|v| v.forced()),
-            is_final: match kind {
-                ItemKind::Capture => view.is_some_and(|v| v.is_final()),
-                ItemKind::Release | ItemKind::Expiry => true,
-                _ => false,
-            },
-            takes_all: view.is_some_and(|v| v.takes_all()),
+            kind: ItemKind::Post,
+            forced: false,
+            is_final: false,
+            takes_all: false,
             open_day: head.open_day,
             refused: None,
-        });
-        self.items.last_mut().expect("just pushed")
+        }
     }
 
     /// Adds a post or hold whose shape was checked, with the checks of the whole. `link`: the hold that it places.
     pub fn push(&mut self, head: &Head, view: &ItemView<'_>, link: Option<Link>, assets: &Assets, shards: usize) {
         let kind = view.kind.expect("an item whose shape was checked");
         let refused = check_whole(view, assets).err();
+        if let Postings::Transfer(row) = view.postings
+            && kind == ItemKind::Post
+            && row.debit != row.credit
+            && refused.is_none()
+        {
+            return self.push_plain(head, row, view.forced(), shards);
+        }
         self.begin(head, kind, Some(view)).refused = refused;
         if let Some(link) = link {
             self.attach(link);
         }
         if refused.is_some() {
             return;
-        }
-        if let Postings::Transfer(row) = view.postings
-            && kind == ItemKind::Post
-            && row.debit != row.credit
-        {
-            return self.refer_to(head, row, shards);
         }
         for at in 0..view.postings.count() {
             let posting = view.postings.get(at);
@@ -333,18 +391,16 @@ impl Round {
     #[inline]
     pub fn push_simple(&mut self, head: &Head, row: &TransferRow, assets: &Assets, shards: usize) {
         if assets.contains(row.asset.get()) {
-            self.begin(head, ItemKind::Post, None);
-            self.refer_to(head, row, shards);
+            self.push_plain(head, row, false, shards);
         } else {
             self.begin(head, ItemKind::Post, None).refused = Some(Outcome::AssetUnknown);
         }
     }
 
-    /// Lets the last item refer to a row for its effects and postings.
+    /// Adds a post between two accounts, which refers to its row for its effects and postings.
     #[inline]
-    fn refer_to(&mut self, head: &Head, row: &TransferRow, shards: usize) {
-        let item = self.items.last_mut().expect("an item was begun");
-        (item.plain, item.effects, item.postings) = (true, 2, 2);
+    fn push_plain(&mut self, head: &Head, row: &TransferRow, forced: bool, shards: usize) {
+        self.items.push(RoundItem { effects: 2, postings: 2, forced, ..self.next_item(head, PLAIN) });
         self.effect_count += 2;
         self.posting_count += 2;
         for account in [row.debit, row.credit].iter().filter(|_| shards > 1) {
@@ -414,13 +470,13 @@ impl Round {
     }
 
     fn attach(&mut self, link: Link) {
-        self.items.last_mut().expect("an item was begun").link = self.links.len() as u32;
+        self.stored.last_mut().expect("an item was begun").link = self.links.len() as u32;
         self.links.push(link);
     }
 
     /// Which effect of the last item is on an account; made if there is none yet.
     fn mention(&mut self, key: AccountKey, asset: u32, index: u8, only_freed: bool, shards: usize) -> usize {
-        let from = self.items.last().expect("an item was begun").effects_from as usize;
+        let from = self.stored.last().expect("an item was begun").effects_from as usize;
         if let Some(found) = self.effects[from..].iter().position(|e| e.account == key.account) {
             return found;
         }
@@ -443,7 +499,7 @@ impl Round {
     /// Adds a posting to the last item.
     fn add(&mut self, key: AccountKey, side: Side, amount: u128, asset: u32, index: u8, shards: usize) {
         let effect = self.mention(key, asset, index, false, shards);
-        let from = self.items.last().expect("an item was begun").effects_from as usize;
+        let from = self.stored.last().expect("an item was begun").effects_from as usize;
         let total = &mut self.effects[from + effect];
         match side {
             Side::Debit => total.debit += amount as i128,
@@ -455,9 +511,10 @@ impl Round {
 
     fn end(&mut self) {
         let (effects, postings) = (self.effects.len(), self.postings.len());
+        let stored = self.stored.last().expect("an item was begun");
         let item = self.items.last_mut().expect("an item was begun");
-        item.effects = (effects - item.effects_from as usize) as u8;
-        item.postings = (postings - item.postings_from as usize) as u8;
+        item.effects = (effects - stored.effects_from as usize) as u8;
+        item.postings = (postings - stored.postings_from as usize) as u8;
         self.effect_count += u32::from(item.effects);
         self.posting_count += u32::from(item.postings);
         if item.kind != ItemKind::Post {

@@ -384,7 +384,7 @@ impl Coordinator {
         self.next_sequence += count;
         self.last_booked_at = round.booked_at + count - 1;
         self.counters.rounds += 1;
-        self.only_expired = round.items.iter().all(|item| item.source == Source::Expiry);
+        self.only_expired = round.items.iter().all(|item| item.source() == Source::Expiry);
         let round = Arc::new(round);
         let mut flight = InFlight {
             round: round.clone(),
@@ -439,7 +439,7 @@ fn postings_of(view: &ItemView<'_>) -> Vec<NamedPosting> {
 }
 
 fn original_of(round: &Round, item: &RoundItem, position: usize, id: u128, postings: Vec<NamedPosting>) -> Arc<Target> {
-    let institution = match item.source {
+    let institution = match item.source() {
         Source::Request { request, .. } => round.requests[request as usize].institution,
         Source::Expiry => unreachable!("an expiry has no id of its own"),
     };

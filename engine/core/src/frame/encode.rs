@@ -259,7 +259,7 @@ fn encode_item(finished: &FinishedRound, place: &Place<'_>, extension: &mut Vec<
     let is_transfer = item.kind == ItemKind::Post && matches!(view.map(|v| v.postings), Some(Postings::Transfer(_)));
     let link = link_of(round, item, decision, view.as_ref());
     let has_extension = !voucher.is_empty() || link.is_some() || !is_transfer;
-    let (institution, principal) = match item.source {
+    let (institution, principal) = match item.source() {
         Source::Request { request, .. } => {
             let source = &round.requests[request as usize];
             (source.institution, source.principal)
