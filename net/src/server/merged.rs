@@ -14,6 +14,9 @@ use super::permits::Cost;
 use crate::header::{Header, Operation};
 use crate::limits::COPY_BYTES_MAX;
 
+/// Room that a connection keeps for the next requests, bytes.
+const SPARE_BYTES_MAX: usize = 2 * COPY_BYTES_MAX;
+
 /// A request among those that were merged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Part {
@@ -67,7 +70,10 @@ impl Merged {
         if self.parts.is_empty() {
             return None;
         }
-        let (parts, rows) = (std::mem::take(&mut self.parts), std::mem::take(&mut self.rows));
+        // The next ones are likely to be as many: room for them at once instead of by and by, as far as a connection may keep it.
+        let next = self.rows.len().min(SPARE_BYTES_MAX);
+        let (parts, rows) = (Vec::with_capacity(next / TRANSFER_ROW_BYTES), Vec::with_capacity(next));
+        let (parts, rows) = (std::mem::replace(&mut self.parts, parts), std::mem::replace(&mut self.rows, rows));
         let count = (rows.len() / TRANSFER_ROW_BYTES) as u32;
         let request = PostRequest::parse(self.institution, 0, PostForm::Transfers, count, Bytes::from(rows));
         Some((request.expect("whole rows without vouchers, as many as a request may have"), parts))
