@@ -7,6 +7,7 @@
 //! a hold; and details that postings do not look at.
 
 use crate::account::{AccountKey, Effect, EntryResult, Limits, Version};
+use crate::blocks::Blocks;
 use crate::check::Balances;
 use crate::entry::{AccountRecord, Status};
 use crate::huge_pages;
@@ -173,18 +174,21 @@ impl Account {
     }
 }
 
+/// Accounts for which address space is taken at once, 1 GiB: their lines must stand together, since postings find them by slot.
+const LINES_AHEAD: usize = 1 << 24;
+
 /// Accounts by slot, in the order in which they were opened, and by name.
 pub struct Accounts {
     slots: Slots,
     lines: Vec<Account>,
-    extras: Vec<Extras>,
-    details: Vec<Details>,
+    extras: Blocks<Extras, { 1 << 16 }>,
+    details: Blocks<Details, { 1 << 16 }>,
 }
 
 impl Accounts {
     /// None yet. The seed should be random.
     pub fn new(seed: u64) -> Accounts {
-        Accounts { slots: Slots::new(seed), lines: Vec::new(), extras: Vec::new(), details: Vec::new() }
+        Accounts { slots: Slots::new(seed), lines: Vec::new(), extras: Blocks::default(), details: Blocks::default() }
     }
 
     /// How many there are.
@@ -252,7 +256,7 @@ impl Accounts {
             has_alarm: row.alarm().is_some(),
         };
         let rare = row.alarm().map(|level| Box::new(Rare { alarm: Some(level), ..Rare::default() }));
-        huge_pages::push(&mut self.lines, account);
+        huge_pages::push(&mut self.lines, account, LINES_AHEAD);
         self.details.push(Details {
             owner: row.owner.get(),
             opened: sequence,
@@ -312,7 +316,7 @@ impl Accounts {
         if account.extras == NO_EXTRAS {
             let (_, limits) = self.standing(account);
             let index = u32::try_from(self.extras.len()).expect("no more than there are accounts");
-            huge_pages::push(&mut self.extras, Extras { held: 0, incoming: 0, limits });
+            self.extras.push(Extras { held: 0, incoming: 0, limits });
             self.lines[slot].extras = index;
         }
         &mut self.extras[self.lines[slot].extras as usize]

@@ -4,10 +4,13 @@
 //! access also misses the processor's cache of page addresses, and growing a table costs a fault every 4 KiB.
 //! `docs/performance.md` has what it gives.
 
-use std::mem::MaybeUninit;
+use zerocopy::FromZeros;
 
 /// Size of a huge page, bytes; also on machines where it is another one a sensible least size of what is worth it.
 const HUGE_PAGE: usize = 2 << 20;
+
+/// A vector with fewer elements grows by doubling.
+const SMALL: usize = 1 << 12;
 
 /// A vector with room for `capacity` elements, on huge pages as far as the system has them.
 pub fn with_capacity<T>(capacity: usize) -> Vec<T> {
@@ -16,25 +19,36 @@ pub fn with_capacity<T>(capacity: usize) -> Vec<T> {
     vector
 }
 
-/// A vector of `count` equal elements, on huge pages as far as the system has them.
-pub fn filled<T: Clone>(element: T, count: usize) -> Vec<T> {
-    let mut vector = with_capacity(count);
-    vector.resize(count, element);
-    vector
-}
-
-/// Pushes; where the vector has to grow, its new memory is on huge pages as far as the system has them.
-pub fn push<T>(vector: &mut Vec<T>, element: T) {
+/// Pushes. A vector that is not small any more and has to grow gets room for `ahead` more elements, or for as many as it has, if
+/// these are more. What is not used takes no memory, and growing hardly ever copies, which would hold up whoever pushes.
+#[inline]
+pub fn push<T>(vector: &mut Vec<T>, element: T, ahead: usize) {
     if vector.len() == vector.capacity() {
-        vector.reserve(1);
-        advise(vector.spare_capacity_mut());
+        grow(vector, ahead);
     }
     vector.push(element);
 }
 
-/// Asks for huge pages in memory that is not used yet. A system that has none goes on as without.
+#[cold]
+fn grow<T>(vector: &mut Vec<T>, ahead: usize) {
+    let wanted = if vector.len() < SMALL { 1 } else { ahead.max(vector.len()) };
+    // A system that does not lend so much address space may lend less.
+    if vector.try_reserve(wanted).is_err() {
+        vector.reserve(1);
+    }
+    advise(vector.spare_capacity_mut());
+}
+
+/// A vector of `count` elements of zeros, on huge pages as far as the system has them. Nothing is touched before it is used.
+pub fn zeroed<T: FromZeros>(count: usize) -> Vec<T> {
+    let mut vector = T::new_vec_zeroed(count).expect("memory for a table");
+    advise(vector.as_mut_slice());
+    vector
+}
+
+/// Asks for huge pages in memory. A system that has none goes on as without.
 #[allow(unsafe_code)]
-fn advise<T>(memory: &mut [MaybeUninit<T>]) {
+fn advise<T>(memory: &mut [T]) {
     let bytes = std::mem::size_of_val(memory);
     if bytes < 2 * HUGE_PAGE {
         return;
@@ -61,13 +75,13 @@ mod tests {
     #[test]
     fn vectors_hold_what_is_put_into_them_whatever_their_size() {
         for count in [0, 1, 1_000, HUGE_PAGE / 4, 3 * HUGE_PAGE / 4 + 5] {
-            let mut filled = filled(7u64, count);
+            let mut zeros = zeroed::<u64>(count);
             let mut pushed = Vec::new();
-            (0..count as u64).for_each(|n| push(&mut pushed, n));
-            assert!(filled.iter().all(|n| *n == 7) && filled.len() == count);
+            (0..count as u64).for_each(|n| push(&mut pushed, n, 100_000));
+            assert!(zeros.iter().all(|n| *n == 0) && zeros.len() == count);
             assert!(pushed.iter().copied().eq(0..count as u64));
-            push(&mut filled, 8);
-            assert_eq!((filled.len(), filled[count]), (count + 1, 8));
+            zeros.push(8);
+            assert_eq!((zeros.len(), zeros[count]), (count + 1, 8));
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod request;
 
 pub mod account;
 pub mod accounts;
+pub mod blocks;
 pub mod check;
 pub mod compare;
 pub mod coordinator;
@@ -29,3 +30,4 @@ pub mod round;
 pub mod shard;
 pub mod slots;
 pub mod state_hash;
+pub mod table;

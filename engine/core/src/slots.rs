@@ -1,7 +1,10 @@
 //! Where an account is: key → slot, in a table that is made for looking up many at a time.
 //!
 //! An entry is eight bytes, so that one cache miss finds a slot and a second one the account. Looking up a batch goes in
-//! passes, entries first and accounts after, whose misses overlap. Accounts are never removed.
+//! passes, entries first and accounts after, whose misses overlap. Accounts are never removed. A table that is half full is
+//! followed by one of twice the size, into which each further opening takes some entries over: none waits for all.
+
+use zerocopy::FromZeros;
 
 use crate::account::AccountKey;
 use crate::accounts::Account;
@@ -12,42 +15,77 @@ pub const UNKNOWN: u32 = u32::MAX;
 
 /// Accounts that go through a pass together.
 const PASS: usize = 128;
+/// Entries of the first table.
+const FIRST: usize = 64;
+/// Places of the old table that are gone through with each opening: at least as fast as the new one fills.
+const TAKEN_OVER: usize = 16;
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, FromZeros)]
 struct Entry {
     /// High half of the key's hash.
     tag: u32,
+    /// The slot and one; 0 = free.
     slot: u32,
 }
 
-const EMPTY: Entry = Entry { tag: 0, slot: UNKNOWN };
+/// A hash table with linear probing, at most half full; its size is a power of two.
+struct Entries(Vec<Entry>);
 
-/// The table. Open addressing with linear probing, at most half full.
+impl Entries {
+    fn start(&self, hash: u64) -> usize {
+        hash as usize & (self.0.len() - 1)
+    }
+
+    /// The slot with a hash that `is` the one.
+    #[inline(always)]
+    fn find(&self, hash: u64, is: impl Fn(u32) -> bool) -> u32 {
+        let mut at = self.start(hash);
+        loop {
+            let entry = self.0[at];
+            if entry.slot == 0 {
+                return UNKNOWN;
+            }
+            if entry.tag == (hash >> 32) as u32 && is(entry.slot - 1) {
+                return entry.slot - 1;
+            }
+            at = (at + 1) & (self.0.len() - 1);
+        }
+    }
+
+    fn put(&mut self, hash: u64, slot: u32) {
+        let mut at = self.start(hash);
+        while self.0[at].slot != 0 {
+            at = (at + 1) & (self.0.len() - 1);
+        }
+        self.0[at] = Entry { tag: (hash >> 32) as u32, slot: slot + 1 };
+    }
+}
+
+/// The table.
 pub struct Slots {
     seed: u64,
-    entries: Vec<Entry>,
+    entries: Entries,
     used: usize,
+    /// The table before, while entries are taken over from it; how many of its places have been gone through.
+    old: Option<(Entries, usize)>,
 }
 
 impl Slots {
     /// An empty table. The seed should be random, so that nobody can choose keys that collide.
     pub fn new(seed: u64) -> Slots {
-        Slots { seed, entries: vec![EMPTY; 64], used: 0 }
-    }
-
-    fn start(&self, hash: u64) -> (usize, u32) {
-        (hash as usize & (self.entries.len() - 1), (hash >> 32) as u32)
+        Slots { seed, entries: Entries(huge_pages::zeroed(FIRST)), used: 0, old: None }
     }
 
     /// The slot of an account.
     pub fn find(&self, key: &AccountKey, accounts: &[Account]) -> u32 {
-        let (mut at, tag) = self.start(key.hash(self.seed));
-        loop {
-            let entry = self.entries[at];
-            if entry.slot == UNKNOWN || (entry.tag == tag && accounts[entry.slot as usize].is(key)) {
-                return entry.slot;
-            }
-            at = (at + 1) & (self.entries.len() - 1);
+        self.find_hashed(key.hash(self.seed), key, accounts)
+    }
+
+    fn find_hashed(&self, hash: u64, key: &AccountKey, accounts: &[Account]) -> u32 {
+        let is = |slot: u32| accounts[slot as usize].is(key);
+        match (self.entries.find(hash, is), &self.old) {
+            (UNKNOWN, Some((old, _))) => old.find(hash, is),
+            (slot, _) => slot,
         }
     }
 
@@ -57,53 +95,51 @@ impl Slots {
         slots.clear();
         let mut hashes = [0; PASS];
         for keys in keys.chunks(PASS) {
+            let hashes = &mut hashes[..keys.len()];
             for (hash, key) in hashes.iter_mut().zip(keys) {
                 *hash = key.hash(self.seed);
             }
             let from = slots.len();
-            slots.extend(hashes[..keys.len()].iter().map(|&hash| self.likely(hash)));
+            // The first with the hash's tag, without a look at the account.
+            slots.extend(hashes.iter().map(|&hash| self.entries.find(hash, |_| true)));
             let touched = slots[from..].iter().filter_map(|&slot| accounts.get(slot as usize)).map(Account::touch);
             std::hint::black_box(touched.fold(0, u64::wrapping_add));
-            for (slot, key) in slots[from..].iter_mut().zip(keys) {
-                if *slot != UNKNOWN && !accounts[*slot as usize].is(key) {
-                    *slot = self.find(key, accounts);
+            for ((slot, key), hash) in slots[from..].iter_mut().zip(keys).zip(hashes) {
+                let is_it = match *slot {
+                    UNKNOWN => self.old.is_none(),
+                    slot => accounts[slot as usize].is(key),
+                };
+                if !is_it {
+                    *slot = self.find_hashed(*hash, key, accounts);
                 }
             }
         }
     }
 
-    /// The slot of the first entry with the hash's tag, without a look at the account.
-    #[inline]
-    fn likely(&self, hash: u64) -> u32 {
-        let (mut at, tag) = self.start(hash);
-        loop {
-            let entry = self.entries[at];
-            if entry.slot == UNKNOWN || entry.tag == tag {
-                return entry.slot;
-            }
-            at = (at + 1) & (self.entries.len() - 1);
-        }
-    }
-
     /// Adds the account at `slot`, which is not in the table yet.
     pub fn insert(&mut self, slot: u32, accounts: &[Account]) {
-        if self.used * 2 >= self.entries.len() {
-            let larger = huge_pages::filled(EMPTY, self.entries.len() * 2);
-            let entries = std::mem::replace(&mut self.entries, larger);
-            for entry in entries.iter().filter(|e| e.slot != UNKNOWN) {
-                self.place(entry.slot, accounts);
-            }
+        if self.used * 2 >= self.entries.0.len() {
+            assert!(self.old.is_none(), "the old table is taken over before the new one is half full");
+            let larger = Entries(huge_pages::zeroed(self.entries.0.len() * 2));
+            self.old = Some((std::mem::replace(&mut self.entries, larger), 0));
         }
         self.used += 1;
-        self.place(slot, accounts);
+        self.take_over(accounts);
+        self.entries.put(accounts[slot as usize].key().hash(self.seed), slot);
     }
 
-    fn place(&mut self, slot: u32, accounts: &[Account]) {
-        let (mut at, tag) = self.start(accounts[slot as usize].key().hash(self.seed));
-        while self.entries[at].slot != UNKNOWN {
-            at = (at + 1) & (self.entries.len() - 1);
+    /// Takes some entries over from the old table.
+    fn take_over(&mut self, accounts: &[Account]) {
+        let Some((old, gone_through)) = &mut self.old else { return };
+        let until = old.0.len().min(*gone_through + TAKEN_OVER);
+        for entry in old.0[*gone_through..until].iter().filter(|entry| entry.slot != 0) {
+            let slot = entry.slot - 1;
+            self.entries.put(accounts[slot as usize].key().hash(self.seed), slot);
         }
-        self.entries[at] = Entry { tag, slot };
+        *gone_through = until;
+        if until == old.0.len() {
+            self.old = None;
+        }
     }
 }
 
