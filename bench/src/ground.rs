@@ -74,6 +74,28 @@ pub struct Ground {
     pub accounts: Accounts,
     /// Two accounts that meet in workloads of two, on different shards where there are several: their indexes.
     pub pair: (u32, u32),
+    institution: u32,
+    shards: usize,
+}
+
+impl Ground {
+    /// The shard of an account.
+    pub fn home(&self, index: u32) -> u8 {
+        AccountKey { institution: self.institution, account: self.accounts.id(index) }.home(self.shards)
+    }
+
+    /// Whether some pair of ordinary accounts is what a shape wants of the shards.
+    fn suits(&self, shape: Shape) -> Result<(), BenchError> {
+        match shape {
+            Shape::TwoShards if self.home(self.pair.0) == self.home(self.pair.1) => Err(BenchError::Refused(
+                "no two accounts are on different shards; give the server several shards (--shards 2) and more accounts".into(),
+            )),
+            Shape::OneShard if self.accounts.ordinary() as usize <= self.shards => Err(BenchError::Refused(
+                "there must be more accounts than shards for two to be on one; give --accounts".into(),
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -82,7 +104,7 @@ impl Ground {
     pub fn for_test(ordinary: u32, shape: Shape) -> Ground {
         let accounts = Accounts { ordinary, special: vec![u128::MAX - 1, u128::MAX] };
         let pair = if shape == Shape::LastCoin { (ordinary, ordinary + 1) } else { (0, 1) };
-        Ground { asset: 978, accounts, pair }
+        Ground { asset: 978, accounts, pair, institution: 1, shards: 2 }
     }
 }
 
@@ -113,11 +135,13 @@ pub async fn prepare(
         Shape::LastCoin => (accounts, accounts + 1),
         _ => (0, second(&account_id, accounts)),
     };
-    open(&client, asset, accounts, &special).await?;
     let accounts = Accounts { ordinary: accounts, special };
-    fund(&client, shape, asset, &accounts, seed).await?;
-    let books = Books::read(&client, &accounts).await?;
-    Ok(Prepared { ground: Rc::new(Ground { asset, accounts, pair }), books })
+    let ground = Ground { asset, accounts, pair, institution: client.institution(), shards };
+    ground.suits(shape)?;
+    open(&client, asset, ground.accounts.ordinary, &ground.accounts.special).await?;
+    fund(&client, shape, asset, &ground.accounts, seed).await?;
+    let books = Books::read(&client, &ground.accounts).await?;
+    Ok(Prepared { ground: Rc::new(ground), books })
 }
 
 async fn register(client: &Client, asset: &Asset) -> Result<u32, BenchError> {

@@ -139,6 +139,17 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// Two accounts of one shard, or of two. There are such, or the ground would not suit.
+    fn pair_by_shard(&mut self, same: bool) -> (u32, u32) {
+        loop {
+            let first = self.any();
+            let second = self.other(first);
+            if (self.ground.home(first) == self.ground.home(second)) == same {
+                return (first, second);
+            }
+        }
+    }
+
     fn amount(&mut self) -> i32 {
         self.random.random_range(1..=AMOUNT_MAX)
     }
@@ -160,6 +171,10 @@ impl<'a> Builder<'a> {
             Shape::Uniform | Shape::Zipf(_) | Shape::Holds => {
                 let debit = self.any();
                 transfer(debit, self.other(debit), self.amount());
+            }
+            Shape::OneShard | Shape::TwoShards => {
+                let (debit, credit) = self.pair_by_shard(self.workload.shape == Shape::OneShard);
+                transfer(debit, credit, self.amount());
             }
             // Account 0 is the merchant.
             Shape::Hot => {
@@ -239,6 +254,19 @@ mod tests {
         assert_eq!(count(Shape::HotDebitEmpty, 100, &|legs| legs[0].account == 50), 0.99);
         assert_eq!(count(Shape::DualHot, 1, &|legs| legs[0].account + legs[1].account == 1), 1.0);
         assert_eq!(count(Shape::LastCoin, 1, &|legs| (legs[0].account, legs[1].account) == (50, 51)), 0.5);
+    }
+
+    #[test]
+    fn shards_are_crossed_always_never_or_by_half() {
+        let ground = Ground::for_test(50, Shape::Uniform);
+        let crossing = |shape| {
+            let pool = pool(shape, 100);
+            let all = pool.posted.len() as u32;
+            let crosses = |legs: &[Leg]| ground.home(legs[0].account) != ground.home(legs[1].account);
+            (0..all).filter(|&t| crosses(pool.legs(t))).count() as f64 / f64::from(all)
+        };
+        assert_eq!((crossing(Shape::OneShard), crossing(Shape::TwoShards)), (0.0, 1.0));
+        assert!((0.3..0.7).contains(&crossing(Shape::Uniform)));
     }
 
     #[test]

@@ -13,6 +13,10 @@ pub type Random = rand::rngs::SmallRng;
 pub enum Shape {
     /// Two different accounts at random.
     Uniform,
+    /// Two different accounts of one shard, at random.
+    OneShard,
+    /// Two accounts of different shards, at random.
+    TwoShards,
     /// Two different accounts; the account of rank k comes with weight k^-exponent.
     Zipf(f64),
     /// One account is on a side of every transfer, in turn debited and credited; the other is random.
@@ -56,6 +60,12 @@ const fn plain(name: &'static str, shape: Shape, what: &'static str) -> Publishe
 /// All workloads, in the order in which they are listed.
 pub const WORKLOADS: &[Published] = &[
     plain("uniform", Shape::Uniform, "two accounts at random"),
+    plain("one-shard", Shape::OneShard, "two accounts of the same shard: with --shards, no transfer crosses shards"),
+    plain(
+        "two-shards",
+        Shape::TwoShards,
+        "two accounts of different shards: every transfer crosses; needs --shards 2 or more",
+    ),
     plain("zipf", Shape::Zipf(0.99), "accounts by rank with exponent 0.99; --zipf takes others"),
     plain("zipf-1.2", Shape::Zipf(1.2), "the same with exponent 1.2"),
     plain("zipf-1.5", Shape::Zipf(1.5), "the same with exponent 1.5"),

@@ -35,7 +35,8 @@ use watch::Watcher;
 /// Frames that may be under way (decided or at the writer) while few items wait: a second one would only take away from
 /// the company that the next round can have.
 const FRAMES_UNDER_WAY_FEW: usize = 1;
-/// Frames that may be under way while many items wait: one being made, one at the shard, one at the log.
+/// Frames that may be under way while many items wait: one being made, one at the shard, and some at the log, which writes all
+/// that it has at once while the next are made.
 const FRAMES_UNDER_WAY_MANY: usize = 5;
 /// What counts as many items.
 const MANY_ITEMS: usize = 256;
@@ -370,8 +371,10 @@ impl CoordinatorActor {
 
     /// Lets the only shard run a round: a small one here and now, if its actor has nothing before it.
     fn run(&mut self, round: Arc<Round>) {
-        // The shard may be done with the round before, and what it says of it still be on its way here.
-        let is_next = self.core.rounds_in_flight() == 1 && round.items.len() <= DIRECT_ITEMS_MAX;
+        // The shard may be done with the round before, and what it says of it still be on its way here. If more waits, the shard
+        // runs this round while the next is made.
+        let is_next = self.core.rounds_in_flight() == 1 && self.core.waiting_items() == 0;
+        let is_next = is_next && round.items.len() <= DIRECT_ITEMS_MAX;
         let direct = self.only_shard.as_ref().filter(|shard| is_next && shard.is_done_with(self.sent));
         match direct.map(|shard| shard.lock().run(&round)) {
             Some((decisions, results)) => {

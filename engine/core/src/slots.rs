@@ -158,6 +158,13 @@ mod tests {
         for n in 0..10_000 {
             assert_eq!(accounts.find(&key(n)), None);
             accounts.open(key(n), &AccountRow::new_zeroed(), 1, 1);
+            if n < 300 || n.is_multiple_of(1_999) {
+                let keys: Vec<AccountKey> = (0..=n + 5).map(key).collect();
+                let mut found = Vec::new();
+                accounts.find_all(&keys, &mut found);
+                assert!(found.iter().take(n as usize + 1).copied().eq(0..=n), "also while entries are taken over");
+                assert_eq!(found[n as usize + 1..], [UNKNOWN; 5]);
+            }
         }
         let keys: Vec<AccountKey> = (0..20_000).map(key).collect();
         let mut found = Vec::new();

@@ -86,3 +86,21 @@ fn a_request_that_spans_rounds_is_answered_once_with_all_results_in_order() {
     assert_eq!(sequences, [3, 0, 4, 1, 5, 6, 7, 8], "id 0 has no row, id 1 is a repeat of row 1");
     assert_eq!(coordinator.counters().rounds, 3);
 }
+
+/// A large request alone goes in several rounds, so that one is made while another runs; where much waits, rounds are large.
+#[test]
+fn rounds_are_as_large_as_a_quarter_of_what_waits() {
+    let items_of_first_round = |requests: u64| {
+        let mut coordinator = Coordinator::new(1, RoundLimits::default(), 5);
+        for ticket in 1..=requests {
+            let ids: Vec<u128> = (1..=8_190).map(|id| u128::from(ticket) << 64 | id).collect();
+            coordinator.submit(ticket, request(&ids));
+        }
+        assert!(coordinator.close_round(1_000, Ok(())));
+        match coordinator.next_command() {
+            Some(Command::Run(round)) => round.items.len(),
+            other => panic!("not expected here: {other:?}"),
+        }
+    };
+    assert_eq!([1, 2, 4].map(items_of_first_round), [2_048, 4_095, 8_190]);
+}

@@ -9,15 +9,19 @@ use crate::dedup::{Hashes, TOUCHED_AT_ONCE};
 use crate::directory::refusal_of_closed;
 use crate::entry::RowKind;
 use crate::frame::{encoded_bytes, encoded_bytes_named};
-use crate::limits::{LOG_ROW_BYTES, ROUND_EXPIRIES_MAX};
+use crate::limits::{LOG_ROW_BYTES, ROUND_EXPIRIES_MAX, ROUND_TRANSACTIONS_FEW};
 use crate::link::{Fact, Facts, Link, NamedPosting, Target, expiry, refusal_of_kind};
 use crate::outcome::Outcome;
 use crate::request::{ItemKind, ItemView, PostRequest, TransferRow};
 use crate::round::{Decision, Head, Results, Round, RoundItem, Source};
 
-/// What is left of a round's bounds.
+/// Rounds that what waits is shared out to while shards have little to do.
+const ROUNDS_OF_WAITING: usize = 4;
+
+/// What a round has taken, and how many items it may.
 #[derive(Default)]
 struct Taken {
+    most: usize,
     request_bytes: usize,
     frame_bytes: usize,
 }
@@ -49,13 +53,17 @@ impl Coordinator {
         if self.barrier.is_some() || self.awaiting.is_some() || self.in_flight.len() >= self.limits.open_rounds {
             return false;
         }
-        let mut round = Round::with_capacity(self.waiting_items.min(self.limits.transactions));
+        let most = match self.in_flight.len() {
+            0 | 1 => self.limits.transactions.min(ROUND_TRANSACTIONS_FEW.max(self.waiting_items / ROUNDS_OF_WAITING)),
+            _ => self.limits.transactions,
+        };
+        let mut round = Round::with_capacity(self.waiting_items.min(most));
         round.number = self.next_round;
         round.first_sequence = self.next_sequence;
         round.booked_at = now.max(self.last_booked_at + 1);
         let mut parts = Vec::new();
         let mut reads = Vec::new();
-        let mut taken = Taken::default();
+        let mut taken = Taken { most, ..Taken::default() };
         let mut progress = false;
         if admit.is_ok() && self.expiries_allowed && !self.lets_barrier_pass() {
             self.take_expiries(&mut round, &mut taken);
@@ -237,7 +245,7 @@ impl Coordinator {
 
     /// Whether a round has room for an item of so many bytes in its request, postings, and bytes in its frame.
     fn fits(&self, round: &Round, taken: &Taken, bytes: usize, postings: usize, encoded: usize) -> bool {
-        round.items.len() < self.limits.transactions
+        round.items.len() < taken.most
             && round.posting_count() + postings <= self.limits.postings
             && taken.frame_bytes + encoded <= self.limits.frame_bytes
             && (taken.request_bytes + bytes <= self.limits.request_bytes || round.items.is_empty())

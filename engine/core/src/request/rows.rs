@@ -192,3 +192,42 @@ const _: () = assert!(size_of::<ItemRow>() == 64);
 const _: () = assert!(size_of::<PostingRow>() == 48);
 const _: () = assert!(size_of::<AccountRow>() == 192);
 const _: () = assert!(size_of::<ChangeRow>() == 128);
+
+#[cfg(test)]
+mod tests {
+    use zerocopy::FromZeros;
+
+    use super::super::{PostForm, PostRequest};
+    use super::*;
+
+    /// The short way of simple transfers leaves out the checks of shape: so whatever it takes must pass them.
+    #[test]
+    fn whatever_is_simple_is_a_post_of_good_shape_and_nothing_more() {
+        let mut simple = TransferRow::new_zeroed();
+        (simple.id, simple.debit, simple.credit, simple.amount) = (1.into(), 2.into(), 3.into(), 4.into());
+        assert!(simple.is_simple());
+        let (mut still_simple, mut not) = (0, 0);
+        for at in 0..size_of::<TransferRow>() {
+            for byte in [0, 1, 2, 3, 0x80, 0xff] {
+                let mut row = simple;
+                row.as_mut_bytes()[at] = byte;
+                if !row.is_simple() {
+                    not += 1;
+                    continue;
+                }
+                still_simple += 1;
+                let payload = bytes::Bytes::copy_from_slice(row.as_bytes());
+                let request = PostRequest::parse(1, 0, PostForm::Transfers, 1, payload).expect("no voucher");
+                let view = request.item(0);
+                assert_eq!(request.check_shape(0, &view), Ok(()), "byte {at} is {byte}");
+                assert_eq!(
+                    (view.kind, view.forced(), view.link),
+                    (Some(ItemKind::Post), false, 0),
+                    "byte {at} is {byte}"
+                );
+                assert_ne!(row.debit, row.credit, "byte {at} is {byte}");
+            }
+        }
+        assert!(still_simple > 300 && not > 200, "{still_simple} simple, {not} not");
+    }
+}
