@@ -60,15 +60,15 @@ const fn plain(name: &'static str, shape: Shape, what: &'static str) -> Publishe
 /// All workloads, in the order in which they are listed.
 pub const WORKLOADS: &[Published] = &[
     plain("uniform", Shape::Uniform, "two accounts at random"),
+    plain("zipf", Shape::Zipf(0.99), "accounts by rank with exponent 0.99; --zipf takes others"),
+    plain("zipf-1.2", Shape::Zipf(1.2), "the same with exponent 1.2"),
+    plain("zipf-1.5", Shape::Zipf(1.5), "the same with exponent 1.5"),
     plain("one-shard", Shape::OneShard, "two accounts of the same shard: with --shards, no transfer crosses shards"),
     plain(
         "two-shards",
         Shape::TwoShards,
         "two accounts of different shards: every transfer crosses; needs --shards 2 or more",
     ),
-    plain("zipf", Shape::Zipf(0.99), "accounts by rank with exponent 0.99; --zipf takes others"),
-    plain("zipf-1.2", Shape::Zipf(1.2), "the same with exponent 1.2"),
-    plain("zipf-1.5", Shape::Zipf(1.5), "the same with exponent 1.5"),
     plain("hot", Shape::Hot, "one account in every transfer, debited and credited in turn"),
     plain("hot-credit", Shape::HotCredit, "one account credited by every transfer"),
     plain("hot-debit", Shape::HotDebit, "one account debited by every transfer, with a floor and plenty of money"),

@@ -44,7 +44,7 @@ pub struct ServeArguments {
 /// A [`Placement`] on the command line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum PlacementName {
-    /// Apart if there is a core for each shard and one more, else together.
+    /// Spread over as many threads as there are cores beside the coordinator's.
     Auto,
     /// On one thread with the coordinator.
     Together,

@@ -37,12 +37,9 @@ use watch::Watcher;
 const FRAMES_UNDER_WAY_FEW: usize = 1;
 /// Frames that may be under way while many items wait: one being made, one at the shard, and some at the log, which writes all
 /// that it has at once while the next are made.
-const FRAMES_UNDER_WAY_MANY: usize = 5;
+pub const FRAMES_UNDER_WAY_MANY: usize = 5;
 /// What counts as many items.
 const MANY_ITEMS: usize = 256;
-
-/// Most items of a round that the coordinator lets the only shard run at once, on its own thread. Decision 0008.
-const DIRECT_ITEMS_MAX: usize = 4_096;
 
 /// How soon to look again for a hold that is due and could not expire at once, because the disk is full or the hold is being
 /// decided on.
@@ -371,10 +368,9 @@ impl CoordinatorActor {
 
     /// Lets the only shard run a round: a small one here and now, if its actor has nothing before it.
     fn run(&mut self, round: Arc<Round>) {
-        // The shard may be done with the round before, and what it says of it still be on its way here. If more waits, the shard
-        // runs this round while the next is made.
-        let is_next = self.core.rounds_in_flight() == 1 && self.core.waiting_items() == 0;
-        let is_next = is_next && round.items.len() <= DIRECT_ITEMS_MAX;
+        // The shard may be done with the round before, and what it says of it still be on its way here. If much waits, the shard
+        // runs this round while the next is made: so rounds that are run here are small ones.
+        let is_next = self.core.rounds_in_flight() == 1 && self.core.waiting_items() < MANY_ITEMS;
         let direct = self.only_shard.as_ref().filter(|shard| is_next && shard.is_done_with(self.sent));
         match direct.map(|shard| shard.lock().run(&round)) {
             Some((decisions, results)) => {

@@ -16,7 +16,7 @@ use florin_wal::{
 use tokio::sync::oneshot;
 
 use crate::clock::{Clock, distrust, wall_ns};
-use crate::coordinator_actor::{Common, CoordinatorActor, Durable, Stop};
+use crate::coordinator_actor::{Common, CoordinatorActor, Durable, FRAMES_UNDER_WAY_MANY, Stop};
 use crate::handle::{Command, OnReply, Reply};
 use crate::history::History;
 use crate::inbox::Submission;
@@ -24,7 +24,7 @@ use crate::shard_actor::{ShardActor, SharedShard};
 use crate::stages::{Stage, Stages};
 
 /// Frames that may be at the writer at a time, with one to spare.
-const WRITER_BUFFERS: usize = 6;
+const WRITER_BUFFERS: usize = FRAMES_UNDER_WAY_MANY + 1;
 
 /// Where the shards run. The coordinator runs where [`start`] is called.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

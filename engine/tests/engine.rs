@@ -348,3 +348,38 @@ fn a_transfer_sent_again_as_a_journal_is_a_repeat() {
         engine.stop().await.expect("a clean stop");
     });
 }
+
+/// A request that goes in several rounds, on shards that share threads in every way: all of it is answered in order, once.
+#[test]
+fn a_full_request_is_answered_in_order_whatever_shards_and_threads() {
+    for (shards, placement) in
+        [(1, Placement::Auto), (1, Placement::Together), (2, Placement::Auto), (5, Placement::Auto)]
+    {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = folder.path().join("ledger");
+        create_ledger(&data, &LedgerOptions { segment_bytes: 64 << 20, created_unix_ns: 0 }).expect("a new ledger");
+        run(async {
+            let options = EngineOptions { shards, placement, ..EngineOptions::new(&data) };
+            let Started { engine, .. } = start(options).await.expect("a start");
+            assert_eq!(register(&engine, 1).await.outcome, Outcome::Posted);
+            let accounts: Vec<(u128, Option<i128>)> = (10..42).map(|account| (account, None)).collect();
+            assert!(open(&engine, &accounts).await.all_posted());
+            for request in 0..3u128 {
+                let row = |at: u128| TransferRow {
+                    voucher_length: 0.into(),
+                    ..transfer(1_000 + request * 8_190 + at, 10 + at % 32, 10 + (at + 1 + request) % 32, 1)
+                };
+                let rows: Vec<TransferRow> = (0..8_190).map(row).collect();
+                let payload = Bytes::copy_from_slice(rows.as_bytes());
+                let post = PostRequest::parse(INSTITUTION, 0, PostForm::Transfers, 8_190, payload).expect("rows");
+                let reply = posted(engine.call(Command::Post { request: post, want_postings: false }).await);
+                assert!(reply.all_posted() && reply.count() == 8_190);
+                let first = reply.items().next().expect("a result").sequence;
+                assert!(reply.items().map(|r| r.sequence).eq(first..first + 8_190), "in the order of the request");
+            }
+            engine.stop().await.expect("a clean stop");
+        });
+        let report = verify(&data, &mut |_| {}).expect("a good ledger");
+        assert_eq!(report.posted, 3 * 8_190, "{shards} shards, {placement:?}");
+    }
+}

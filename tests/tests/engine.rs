@@ -69,7 +69,7 @@ async fn run(program: Program, data: &Path, rng: &mut Rng, did: &mut Did) {
     for piece in steps.chunks(steps.len().div_ceil(pieces)) {
         let options = EngineOptions {
             shards: rng.pick(&[1, 2, 3, 8]),
-            placement: rng.pick(&[Placement::Together, Placement::Apart]),
+            placement: rng.pick(&[Placement::Auto, Placement::Together, Placement::Apart]),
             round: RoundLimits {
                 transactions: rng.pick(&[1, 20, 8_190]),
                 postings: rng.pick(&[POSTINGS_MAX, 20_000]),

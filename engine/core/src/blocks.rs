@@ -1,4 +1,4 @@
-//! A vector whose elements stay where they are: it grows by blocks, so that no push has to copy what is there.
+//! A vector that grows by blocks, so that no push has to copy more than the first few elements.
 
 use std::ops::{Index, IndexMut};
 

@@ -28,8 +28,7 @@ pub const CONTROL_BYTES_MAX: usize = 16 * 1024;
 pub const REQUEST_BYTES_MAX: usize = 1 << 20;
 /// Most transactions, openings or ids in one request; 8,190 transfer rows of 128 bytes fit into a request.
 pub const REQUEST_ITEMS_MAX: usize = 8_190;
-/// A round closes at so many transactions, or a quarter of those that wait, while shards have less than two rounds before them: a large
-/// request goes in several rounds, so that one is made while another is run and a third is written.
+/// A round closes at so many transactions, or a quarter of those that wait, while shards have little to do and much is left.
 pub const ROUND_TRANSACTIONS_FEW: usize = 2_048;
 /// A round closes at this many transactions.
 pub const ROUND_TRANSACTIONS_MAX: usize = 8_190;

@@ -258,13 +258,13 @@ impl Round {
         self.homes.get(item.first_effect as usize + n).copied().unwrap_or(0)
     }
 
-    /// The shard of each of an item's effects, if there are several shards.
+    /// The shard of each of an item's effects; empty if there is one shard only.
     #[inline]
     pub fn homes_of(&self, item: &RoundItem) -> &[u8] {
-        &self.homes[self.effects_of(item)]
+        self.homes.get(self.effects_of(item)).unwrap_or_default()
     }
 
-    /// Which of an item's effects are at a shard, if there are several shards.
+    /// Which of an item's effects are at a shard, of several shards.
     #[inline]
     pub fn effects_at(&self, item: &RoundItem, shard: u8) -> impl Iterator<Item = usize> + Clone {
         let homes = self.homes_of(item);

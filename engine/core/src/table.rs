@@ -3,8 +3,9 @@
 //!
 //! Eight slots are a line of the cache; what is looked for is nearly always in the line that its hash names. Lines make segments
 //! of 64 KiB, and segments make an extendible hash table: a directory names a segment for each value of the first bits of a hash.
-//! A segment that is full is split in two, by one bit more; nothing else moves. So no insert costs more than one split, however
-//! large the table is, and a split works on memory that fits a core's cache. Nothing is ever removed.
+//! A segment that is full is split in two, by one bit more; no other number moves. So no insert costs more than one split and, now
+//! and then, a directory of eight bytes a segment made anew; a split works on memory that fits a core's cache. Nothing is ever
+//! removed. Of a hash, 32 bits are kept; those that do not lead to a line tell numbers apart before the caller is asked.
 
 use crate::huge_pages;
 

@@ -53,10 +53,7 @@ impl Coordinator {
         if self.barrier.is_some() || self.awaiting.is_some() || self.in_flight.len() >= self.limits.open_rounds {
             return false;
         }
-        let most = match self.in_flight.len() {
-            0 | 1 => self.limits.transactions.min(ROUND_TRANSACTIONS_FEW.max(self.waiting_items / ROUNDS_OF_WAITING)),
-            _ => self.limits.transactions,
-        };
+        let most = self.most_items();
         let mut round = Round::with_capacity(self.waiting_items.min(most));
         round.number = self.next_round;
         round.first_sequence = self.next_sequence;
@@ -121,6 +118,14 @@ impl Coordinator {
         }
         self.launch(round, parts, reads);
         true
+    }
+
+    /// Most items of the next round. While shards have less than two rounds before them, a large request goes in several, so that one is
+    /// made while another is run and a third is written; but none is cut so that little is left, which would wait for a sync of its own.
+    fn most_items(&self) -> usize {
+        let share = ROUND_TRANSACTIONS_FEW.max(self.waiting_items / ROUNDS_OF_WAITING);
+        let cut = self.in_flight.len() < 2 && self.waiting_items >= share + ROUND_TRANSACTIONS_FEW / 2;
+        if cut { self.limits.transactions.min(share) } else { self.limits.transactions }
     }
 
     /// Whether what is due has to let a barrier pass that waits at the front: else a stream of holds that fall due would keep

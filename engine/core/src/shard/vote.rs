@@ -70,7 +70,7 @@ pub struct Finished {
     pub held: Vec<HeldResult>,
 }
 
-/// An interval that must contain 0.
+/// By how much a value may change: from `low` to `high`, which are one if the change is certain.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Interval {
     /// How far down.
