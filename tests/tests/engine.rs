@@ -72,6 +72,7 @@ async fn run(program: Program, data: &Path, rng: &mut Rng, did: &mut Did) {
             placement: rng.pick(&[Placement::Auto, Placement::Together, Placement::Apart]),
             round: RoundLimits {
                 transactions: rng.pick(&[1, 20, 8_190]),
+                transactions_few: rng.pick(&[4, 8_190]),
                 postings: rng.pick(&[POSTINGS_MAX, 20_000]),
                 open_rounds: rng.between(1, 3),
                 ..RoundLimits::default()

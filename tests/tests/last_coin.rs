@@ -76,8 +76,10 @@ fn account_on(shard: u8) -> u128 {
 #[test]
 fn a_last_coin_passed_back_and_forth_8190_times_in_one_request_is_exact_in_one_round_with_one_exchange() {
     let (alice, bob, mint) = (account_on(0), account_on(1), 1 << 100);
+    // As when much waits: the whole request in one round.
+    let limits = RoundLimits { transactions_few: COINS, ..RoundLimits::default() };
     let mut pair = Pair {
-        coordinator: Coordinator::new(2, RoundLimits::default(), 1),
+        coordinator: Coordinator::new(2, limits, 1),
         shards: [Shard::new(0, 2, 1), Shard::new(1, 2, 1)],
         answers: VecDeque::new(),
         prepares: 0,

@@ -32,6 +32,8 @@ use crate::shard::{Ballot, Changes, Finished, Opening, Vote};
 pub struct RoundLimits {
     /// Most transactions.
     pub transactions: usize,
+    /// Most transactions, or a quarter of those that wait, while shards have little to do and more is left than half as many.
+    pub transactions_few: usize,
     /// Most bytes of requests.
     pub request_bytes: usize,
     /// Most postings.
@@ -46,6 +48,7 @@ impl Default for RoundLimits {
     fn default() -> RoundLimits {
         RoundLimits {
             transactions: ROUND_TRANSACTIONS_MAX,
+            transactions_few: ROUND_TRANSACTIONS_FEW,
             request_bytes: ROUND_REQUEST_BYTES_MAX,
             postings: ROUND_POSTINGS_MAX,
             frame_bytes: FRAME_BYTES_MAX,
@@ -58,6 +61,7 @@ impl RoundLimits {
     fn check(&self) {
         assert!((1..=OPEN_ROUNDS_MAX).contains(&self.open_rounds));
         assert!((1..=ROUND_TRANSACTIONS_MAX).contains(&self.transactions));
+        assert!(self.transactions_few >= 1);
         assert!((POSTINGS_MAX..=ROUND_POSTINGS_MAX).contains(&self.postings));
         let largest = LOG_ROW_BYTES
             + POSTINGS_MAX * HELD_RECORD_BYTES
@@ -465,6 +469,11 @@ impl Coordinator {
     }
 
     // Replay: what the log says, taken over without deciding anything again.
+
+    /// Brings the places of at most [`crate::dedup::TOUCHED_AT_ONCE`] ids into the cache.
+    pub fn touch_ids(&self, institution: u32, ids: impl Iterator<Item = u128>) {
+        self.dedup.touch(institution, ids);
+    }
 
     /// Notes an id of a recorded row; false if it was used before.
     pub fn replay_id(&mut self, institution: u32, id: u128, sequence: u64) -> bool {

@@ -4,11 +4,13 @@
 //! amount held, left or reversed, is compared with the one that replay gives, so a log that does not add up is found at its
 //! first wrong entry.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::account::{AccountKey, EntryResult, Version};
 use crate::control::{Control, ControlRecord};
 use crate::coordinator::{Coordinator, RoundLimits};
+use crate::dedup::TOUCHED_AT_ONCE;
 use crate::entry::{ChangeRecord, PostingRecord, RowKind, TransactionRecord};
 use crate::frame::{ControlFrameRecord, FrameView, OpenRecord, Record, RowError};
 use crate::institution::{FIRST_INSTITUTION, accounting_date};
@@ -94,6 +96,9 @@ impl Ledger {
         }
         let mut last_time = self.coordinator.last_booked_at();
         for index in 0..head.count {
+            if index.is_multiple_of(TOUCHED_AT_ONCE as u32) {
+                self.touch(frame, index..head.count.min(index + TOUCHED_AT_ONCE as u32));
+            }
             let row = frame.row(index);
             let booked_at = row.booked_at()?;
             if booked_at <= last_time {
@@ -111,6 +116,28 @@ impl Ledger {
             shard.resume_after(head.number);
         }
         Ok(())
+    }
+
+    /// Brings ids and accounts of the next rows into the cache, as far as they stand in the rows themselves. It is no more than a
+    /// hint, whatever the rows say.
+    fn touch(&self, frame: &FrameView<'_>, rows: Range<u32>) {
+        let plain = || rows.clone().filter_map(|index| frame.row(index).plain_transfer());
+        let Some(institution) = plain().next().map(|row| row.tail.institution.get()) else { return };
+        self.coordinator.touch_ids(institution, plain().map(|row| row.id.get()));
+        let key = |account: u128| AccountKey { institution, account };
+        let keys: Vec<AccountKey> = plain().flat_map(|row| [key(row.debit.get()), key(row.credit.get())]).collect();
+        let (shards, mut slots) = (self.shards.len(), Vec::new());
+        for (index, shard) in self.shards.iter().enumerate() {
+            let own: Vec<AccountKey>;
+            let keys = match shards {
+                1 => &keys,
+                _ => {
+                    own = keys.iter().filter(|key| usize::from(key.home(shards)) == index).copied().collect();
+                    &own
+                }
+            };
+            shard.accounts().find_all(keys, &mut slots);
+        }
     }
 
     fn apply_row(&mut self, frame: &FrameView<'_>, index: u32) -> Result<(), ReplayError> {

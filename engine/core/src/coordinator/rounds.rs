@@ -9,7 +9,7 @@ use crate::dedup::{Hashes, TOUCHED_AT_ONCE};
 use crate::directory::refusal_of_closed;
 use crate::entry::RowKind;
 use crate::frame::{encoded_bytes, encoded_bytes_named};
-use crate::limits::{LOG_ROW_BYTES, ROUND_EXPIRIES_MAX, ROUND_TRANSACTIONS_FEW};
+use crate::limits::{LOG_ROW_BYTES, ROUND_EXPIRIES_MAX};
 use crate::link::{Fact, Facts, Link, NamedPosting, Target, expiry, refusal_of_kind};
 use crate::outcome::Outcome;
 use crate::request::{ItemKind, ItemView, PostRequest, TransferRow};
@@ -123,8 +123,9 @@ impl Coordinator {
     /// Most items of the next round. While shards have less than two rounds before them, a large request goes in several, so that one is
     /// made while another is run and a third is written; but none is cut so that little is left, which would wait for a sync of its own.
     fn most_items(&self) -> usize {
-        let share = ROUND_TRANSACTIONS_FEW.max(self.waiting_items / ROUNDS_OF_WAITING);
-        let cut = self.in_flight.len() < 2 && self.waiting_items >= share + ROUND_TRANSACTIONS_FEW / 2;
+        let few = self.limits.transactions_few;
+        let share = few.max(self.waiting_items / ROUNDS_OF_WAITING);
+        let cut = self.in_flight.len() < 2 && self.waiting_items >= share + few / 2;
         if cut { self.limits.transactions.min(share) } else { self.limits.transactions }
     }
 
