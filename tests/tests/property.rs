@@ -71,3 +71,12 @@ fn a_seed_always_gives_the_same_trace() {
         }
     }
 }
+
+/// Seed 915844: a reversal named the id of an account change that was being made. The simulated history was asked for its row before
+/// the log had it; the engine's waits for the frame (`coordinator_actor/originals.rs`).
+#[test]
+fn a_reversal_that_names_a_change_being_made_is_judged_once_the_change_is_in_the_log() {
+    for shards in [1, 2, 3, 8] {
+        sim::run(915_844, shards);
+    }
+}

@@ -166,8 +166,9 @@ impl World {
     /// Facts of originals that were looked up before a request is sequenced.
     fn some_facts(&self, request: &PostRequest) -> Facts {
         let originals = self.ledger.coordinator.originals_in_log(request, 0, &Facts::new());
-        // Some are left for the coordinator to ask for.
-        originals.into_iter().filter(|(id, _)| id % 3 != 0).map(|(id, at)| (id, self.fact(at))).collect()
+        // Some are left for the coordinator to ask for; and all whose row is that of a change that is being made, and in no log yet.
+        let known = |(id, at): &(u128, u64)| id % 3 != 0 && *at <= self.log.last_sequence();
+        originals.into_iter().filter(known).map(|(id, at)| (id, self.fact(at))).collect()
     }
 
     /// Lets the coordinator make a round.
