@@ -96,9 +96,7 @@ impl<L: Link> Sender<L> {
             if self.under_way == 0 {
                 return Ok(self);
             }
-            self.flush().await?;
-            self.link.receive().await?;
-            self.take_answers()?;
+            self.exchange().await?;
         }
     }
 
@@ -138,10 +136,15 @@ impl<L: Link> Sender<L> {
             if self.under_way == 0 {
                 return Ok(self);
             }
-            self.flush().await?;
-            self.link.receive().await?;
-            self.take_answers()?;
+            self.exchange().await?;
         }
+    }
+
+    /// Sends what is queued, waits for answers, and takes those that came.
+    async fn exchange(&mut self) -> Result<(), BenchError> {
+        self.flush().await?;
+        self.link.receive().await?;
+        self.take_answers()
     }
 
     /// Sends what is queued; latencies of a closed loop begin here.

@@ -309,15 +309,13 @@ impl Accounts {
         if with { &mut extras.incoming } else { &mut extras.held }
     }
 
-    /// The extras of an account, which gets them now if it had none.
-    #[cold]
+    /// The extras of an account, which gets them now if it had none. Not inlined into `apply`: posts never come here.
+    #[inline(never)]
     fn extras_of(&mut self, slot: usize) -> &mut Extras {
-        let account = &self.lines[slot];
-        if account.extras == NO_EXTRAS {
-            let (_, limits) = self.standing(account);
-            let index = u32::try_from(self.extras.len()).expect("no more than there are accounts");
+        if self.lines[slot].extras == NO_EXTRAS {
+            let (_, limits) = self.standing(&self.lines[slot]);
+            self.lines[slot].extras = u32::try_from(self.extras.len()).expect("no more than there are accounts");
             self.extras.push(Extras { held: 0, incoming: 0, limits });
-            self.lines[slot].extras = index;
         }
         &mut self.extras[self.lines[slot].extras as usize]
     }

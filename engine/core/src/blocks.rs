@@ -116,11 +116,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_full_stays_where_it_is() {
-        let mut blocks = Blocks::<u64, 8192>::default();
-        (0..5_000).for_each(|n| blocks.push(n));
+    fn elements_stay_where_they_are_once_the_vector_is_not_small() {
+        let mut blocks = Blocks::<u64, 32_768>::default();
+        (0..=SMALL as u64).for_each(|n| blocks.push(n));
         let place = &raw const blocks[0];
-        (0..50_000).for_each(|n| blocks.push(n));
+        (0..100_000).for_each(|n| blocks.push(n));
         assert_eq!(place, &raw const blocks[0]);
     }
 }

@@ -376,8 +376,7 @@ impl Shard {
             }
             let mut next = 0; // index into `slots` of the round: effects of this shard seen so far
             for item in &open.round.items {
-                let own = (0..usize::from(item.effects)).filter(|&n| open.round.home(item, n) == self.index);
-                for n in own {
+                for n in open.round.effects_at(item, self.index) {
                     let slot = open.slots[next];
                     next += 1;
                     if item.kind == ItemKind::Post || slots.binary_search(&slot).is_err() {
