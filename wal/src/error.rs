@@ -298,6 +298,22 @@ pub enum RecoverError<E> {
     },
 }
 
+impl<E> RecoverError<E> {
+    /// The same error for another caller; none if it is what the caller said of a frame.
+    pub(crate) fn of_log<F>(self) -> Option<RecoverError<F>> {
+        Some(match self {
+            RecoverError::Manifest(error) => RecoverError::Manifest(error),
+            RecoverError::Key(error) => RecoverError::Key(error),
+            RecoverError::Io { file, offset, source } => RecoverError::Io { file, offset, source },
+            RecoverError::Watermark { reason } => RecoverError::Watermark { reason },
+            RecoverError::Damaged(damage) => RecoverError::Damaged(damage),
+            RecoverError::Segment { file, offset, reason } => RecoverError::Segment { file, offset, reason },
+            RecoverError::Frame { file, offset, frame, reason } => RecoverError::Frame { file, offset, frame, reason },
+            RecoverError::Apply { .. } => return None,
+        })
+    }
+}
+
 /// Why the writer could not be started. Nothing was served.
 #[derive(Debug, Error)]
 pub enum StartError {

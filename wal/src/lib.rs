@@ -12,6 +12,7 @@
 //!
 //! What it never does: read a clock for what it writes (time is an argument), retry a sync, truncate a file.
 
+mod ahead;
 mod block;
 mod create;
 mod disk;

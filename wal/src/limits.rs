@@ -43,6 +43,10 @@ pub const FIRST_GROUP: u64 = 1;
 /// Bytes read at once when the log is walked: large enough that a disk runs at full speed, small enough to stay in a
 /// cache shared with the hashing.
 pub const READ_CHUNK_BYTES: usize = 1 << 20;
+/// Bytes of checked frames that are handed over together to be applied: enough that handing over costs nothing beside them.
+pub const AHEAD_BYTES: usize = 256 << 10;
+/// Such batches that may wait: enough that neither thread waits for a moment's rest of the other.
+pub const AHEAD_BATCHES: usize = 8;
 /// Bytes of the writer's copy, digest and checksum step: the three passes over one piece run in the L2 cache.
 pub const COPY_CHUNK_BYTES: usize = 128 << 10;
 /// Bytes zeroed at once when a segment is filled ahead.

@@ -1,6 +1,7 @@
 //! From files to a running log: recovery, then the opening group, then the threads. Nothing is served before all that
 //! was recovered is durable.
 
+use crate::ahead::walk_ahead;
 use crate::block::Blocks;
 use crate::disk::{DiskStorage, IoMode, IoReport};
 use crate::error::{LogFailure, RecoverError, StartError};
@@ -20,7 +21,7 @@ use crate::stats::Counters;
 use crate::storage::{Access, Storage};
 use crate::tail;
 use crate::thread::{GroupTimes, WriterThread, count, fresh_salt};
-use crate::walk::{RecoveryReport, walk};
+use crate::walk::RecoveryReport;
 use crate::watermark::{self, WATERMARK_FILE, Watermark, WatermarkError};
 use crate::writer::{LogWriter, Next, Shared};
 use crossbeam::channel;
@@ -96,7 +97,7 @@ pub fn recover_on<E>(
     assert!((1..=OUTSTANDING_FRAMES_MAX).contains(&options.buffers), "1 to 256 frames may be outstanding");
     let watermark = read_watermark(&*storage, &manifest)?;
     // Past the cache: after a failed sync it may hold what the disk does not.
-    let walked = walk(&*storage, &manifest, &keys, Access::Blocks, apply)?;
+    let walked = walk_ahead(&*storage, &manifest, &keys, Access::Blocks, apply)?;
     if walked.heads.is_empty() && walked.stop.next == "the file is missing" {
         let (file, reason) = (segment_name(FIRST_SEGMENT), "the first segment is missing");
         return Err(RecoverError::Segment { file, offset: 0, reason });

@@ -1,6 +1,7 @@
 //! The same walk and verdict as recovery, read-only, for `florin verify` and `florin log`. It takes no lock: beside a
 //! running writer the end of the log moves, so a verdict on the tail needs the lock, held by the caller.
 
+use crate::ahead::walk_ahead;
 use crate::disk::{DiskStorage, IoMode, IoReport};
 use crate::error::RecoverError;
 use crate::evidence;
@@ -11,7 +12,7 @@ use crate::recover::read_watermark;
 use crate::segments::segment_name;
 use crate::storage::{Access, Storage};
 use crate::tail;
-use crate::walk::{RecoveryReport, walk};
+use crate::walk::RecoveryReport;
 use crate::watermark::WATERMARK_FILE;
 use std::path::Path;
 
@@ -40,7 +41,7 @@ pub fn scan_on<E>(
     each: &mut dyn FnMut(Frame<'_>) -> Result<(), E>,
 ) -> Result<ScanReport, RecoverError<E>> {
     let watermark = read_watermark(storage, manifest)?;
-    let walked = walk(storage, manifest, keys, Access::Read, each)?;
+    let walked = walk_ahead(storage, manifest, keys, Access::Read, each)?;
     if walked.heads.is_empty() && walked.stop.next == "the file is missing" {
         let (file, reason) = (segment_name(1), "the first segment is missing");
         return Err(RecoverError::Segment { file, offset: 0, reason });

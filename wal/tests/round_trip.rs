@@ -117,6 +117,46 @@ fn an_error_of_the_caller_names_the_frame_and_its_place() {
     );
 }
 
+/// Frames are checked ahead of the caller, who must not notice: nothing is given to it after its error, and its error comes before
+/// what is wrong with the log further on.
+#[test]
+fn an_error_of_the_caller_ends_the_walk_however_far_ahead_the_log_was_checked() {
+    let ledger = Ledger::new(1 << 20);
+    let storage = MemStorage::of(ledger.image());
+    let mut log = start(ledger.recover_on(&storage).unwrap().0, 60_000).unwrap();
+    log.append_all(200);
+    log.writer.shutdown().unwrap();
+    let bytes = ledger.scan_on(&storage).unwrap().0.bytes;
+    assert!(bytes > 5 << 20, "more than may be checked ahead: {bytes}");
+    let keys = KeyRing::load(&ledger.data()).unwrap();
+    let io = IoReport { mode: WriteMode::Buffered, file_system: "memory".into(), fallback: None };
+    let scan = |storage: &MemStorage, last: u64| {
+        let mut seen = Vec::new();
+        let scanned = scan_on(storage, io.clone(), &ledger.manifest, &keys, &mut |frame| {
+            seen.push(frame.head.number);
+            if frame.head.number == last { Err("the balance differs") } else { Ok(()) }
+        });
+        (scanned.map(|report| report.last_frame), seen)
+    };
+    let mut damaged = storage.live();
+    let segment = damaged.get_mut("log/0000000003.seg").unwrap();
+    segment[300_000] ^= 1;
+    let damaged = MemStorage::of(damaged);
+    for storage in [&storage, &damaged] {
+        for last in [1, 2, 20, 35] {
+            let (scanned, seen) = scan(storage, last);
+            let error = scanned.unwrap_err().to_string();
+            assert!(error.ends_with(&format!(": frame {last}: the balance differs")), "{error}");
+            assert!(seen.iter().copied().eq(1..=last));
+        }
+    }
+    let (scanned, seen) = scan(&storage, 0);
+    assert!(scanned.unwrap() == 200 && seen.iter().copied().eq(1..=200));
+    let (scanned, seen) = scan(&damaged, 0);
+    assert!(matches!(scanned, Err(RecoverError::Damaged(_))), "{scanned:?}");
+    assert!(seen.iter().copied().eq(1..=seen.len() as u64) && (35..199).contains(&seen.len()), "{seen:?}");
+}
+
 #[test]
 fn a_ledger_is_made_once_and_an_unknown_format_is_refused() {
     let ledger = Ledger::new(64 << 10);

@@ -145,12 +145,6 @@ impl Account {
         AccountKey { institution: self.institution, account: self.account }
     }
 
-    /// Reads a field, to bring it near.
-    #[inline]
-    pub fn touch(&self) -> u64 {
-        self.account as u64
-    }
-
     /// Whether it has this name.
     #[inline]
     pub fn is(&self, key: &AccountKey) -> bool {
@@ -210,6 +204,24 @@ impl Accounts {
     #[inline]
     pub fn find_all(&self, keys: &[AccountKey], slots: &mut Vec<u32>) {
         self.slots.find_all(keys, &self.lines, slots);
+    }
+
+    /// Asks for where an account is. Gives the hash by which to go on.
+    #[inline(always)]
+    pub fn touch(&self, key: &AccountKey) -> u64 {
+        self.slots.touch(key)
+    }
+
+    /// The slot that most probably is that of a touched account; asks for its line. [`UNKNOWN`]: probably none.
+    #[inline(always)]
+    pub fn guess(&self, hash: u64) -> u32 {
+        self.slots.guess(hash, &self.lines)
+    }
+
+    /// The slot of an account, given the guess: [`UNKNOWN`] if there is none.
+    #[inline(always)]
+    pub fn find_guessed(&self, guess: u32, hash: u64, key: &AccountKey) -> u32 {
+        self.slots.find_guessed(guess, hash, key, &self.lines)
     }
 
     /// The first line of an account.

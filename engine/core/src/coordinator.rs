@@ -15,7 +15,7 @@ use barriers::Barrier;
 
 use crate::asset::{Asset, Assets};
 use crate::decide::{DecidedRound, Names, decide};
-use crate::dedup::Dedup;
+use crate::dedup::{Dedup, Hashes};
 use crate::directory::Directory;
 use crate::entry::PostReply;
 use crate::frame::FrameDraft;
@@ -471,8 +471,14 @@ impl Coordinator {
     // Replay: what the log says, taken over without deciding anything again.
 
     /// Brings the places of at most [`crate::dedup::TOUCHED_AT_ONCE`] ids into the cache.
-    pub fn touch_ids(&self, institution: u32, ids: impl Iterator<Item = u128>) {
-        self.dedup.touch(institution, ids);
+    pub fn touch_ids(&self, institution: u32, ids: impl Iterator<Item = u128>) -> Hashes {
+        self.dedup.touch(institution, ids)
+    }
+
+    /// As [`Coordinator::replay_id`], for the `at`-th of the ids that were touched.
+    #[inline]
+    pub fn replay_touched_id(&mut self, hashes: &Hashes, at: usize, institution: u32, id: u128, sequence: u64) -> bool {
+        self.dedup.insert_touched(hashes, at, institution, id, sequence).is_ok()
     }
 
     /// Notes an id of a recorded row; false if it was used before.

@@ -51,6 +51,13 @@ fn words(id: u128) -> [u64; 2] {
 /// Hashes of ids that were touched.
 pub struct Hashes([u64; TOUCHED_AT_ONCE]);
 
+impl Default for Hashes {
+    /// Of none yet.
+    fn default() -> Hashes {
+        Hashes([0; TOUCHED_AT_ONCE])
+    }
+}
+
 /// The index of used ids. Nothing is ever removed.
 pub struct Dedup {
     seed: u64,
@@ -82,13 +89,11 @@ impl Dedup {
 
     /// Brings the places of at most [`TOUCHED_AT_ONCE`] ids into the cache, and gives their hashes.
     pub fn touch(&self, institution: u32, ids: impl Iterator<Item = u128>) -> Hashes {
-        let mut hashes = Hashes([0; TOUCHED_AT_ONCE]);
-        let mut count = 0;
+        let mut hashes = Hashes::default();
         for (hash, id) in hashes.0.iter_mut().zip(ids) {
             *hash = self.hash(institution, id);
-            count += 1;
+            self.table.touch(*hash);
         }
-        self.table.touch(&hashes.0[..count]);
         hashes
     }
 

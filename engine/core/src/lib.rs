@@ -25,6 +25,7 @@ pub mod directory;
 pub mod frame;
 pub mod huge_pages;
 pub mod link;
+mod prefetch;
 pub mod replay;
 pub mod round;
 pub mod shard;

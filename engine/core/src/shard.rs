@@ -356,11 +356,24 @@ impl Shard {
         sequence: u64,
     ) -> Option<(EntryResult, i128)> {
         let slot = self.accounts.find(key)?;
-        if self.accounts.asset(slot) != asset {
+        let entry = self.replay_at(slot as u32, asset, (side, amount, reserved), sequence)?;
+        Some((entry, self.accounts.reserved(slot, side)))
+    }
+
+    /// The same for the account at a slot that [`Accounts::find_all`] gave.
+    #[inline]
+    pub fn replay_at(
+        &mut self,
+        slot: u32,
+        asset: u32,
+        (side, amount, reserved): (Side, i128, i128),
+        sequence: u64,
+    ) -> Option<EntryResult> {
+        self.accounts.get(slot)?;
+        if self.accounts.asset(slot as usize) != asset {
             return None;
         }
-        let entry = self.accounts.apply(slot, side, amount, reserved, sequence);
-        Some((entry, self.accounts.reserved(slot, side)))
+        Some(self.accounts.apply(slot as usize, side, amount, reserved, sequence))
     }
 
     /// Sets what is left of a posting of a hold, or was reversed of one of an original, as the log says; none: the hold is

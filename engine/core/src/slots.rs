@@ -9,6 +9,7 @@ use zerocopy::FromZeros;
 use crate::account::AccountKey;
 use crate::accounts::Account;
 use crate::huge_pages;
+use crate::prefetch::prefetch;
 
 /// Says that there is no slot.
 pub const UNKNOWN: u32 = u32::MAX;
@@ -89,29 +90,49 @@ impl Slots {
         }
     }
 
-    /// The slots of many accounts, in order, into `slots`; the accounts are in the cache then. Three passes of little work each, so
-    /// that many misses of one kind are under way at a time: hashes, entries, accounts.
+    /// Asks for the entry of an account. Gives the hash by which to go on.
+    #[inline(always)]
+    pub fn touch(&self, key: &AccountKey) -> u64 {
+        let hash = key.hash(self.seed);
+        prefetch(&self.entries.0[self.entries.start(hash)]);
+        hash
+    }
+
+    /// The slot that most probably is that of a touched account; asks for the account.
+    #[inline(always)]
+    pub fn guess(&self, hash: u64, accounts: &[Account]) -> u32 {
+        // The first with the hash's tag, without a look at the account.
+        let slot = self.entries.find(hash, |_| true);
+        if let Some(account) = accounts.get(slot as usize) {
+            prefetch(account);
+        }
+        slot
+    }
+
+    /// The slot of an account, given the guess.
+    #[inline(always)]
+    pub fn find_guessed(&self, guess: u32, hash: u64, key: &AccountKey, accounts: &[Account]) -> u32 {
+        let is_it = match guess {
+            UNKNOWN => self.old.is_none(),
+            slot => accounts[slot as usize].is(key),
+        };
+        if is_it { guess } else { self.find_hashed(hash, key, accounts) }
+    }
+
+    /// The slots of many accounts, in order, into `slots`; the accounts are in the cache then. Passes of little work each, so that
+    /// many misses of one kind are under way at a time: entries, then accounts.
     pub fn find_all(&self, keys: &[AccountKey], accounts: &[Account], slots: &mut Vec<u32>) {
         slots.clear();
         let mut hashes = [0; PASS];
         for keys in keys.chunks(PASS) {
             let hashes = &mut hashes[..keys.len()];
             for (hash, key) in hashes.iter_mut().zip(keys) {
-                *hash = key.hash(self.seed);
+                *hash = self.touch(key);
             }
             let from = slots.len();
-            // The first with the hash's tag, without a look at the account.
-            slots.extend(hashes.iter().map(|&hash| self.entries.find(hash, |_| true)));
-            let touched = slots[from..].iter().filter_map(|&slot| accounts.get(slot as usize)).map(Account::touch);
-            std::hint::black_box(touched.fold(0, u64::wrapping_add));
+            slots.extend(hashes.iter().map(|&hash| self.guess(hash, accounts)));
             for ((slot, key), hash) in slots[from..].iter_mut().zip(keys).zip(hashes) {
-                let is_it = match *slot {
-                    UNKNOWN => self.old.is_none(),
-                    slot => accounts[slot as usize].is(key),
-                };
-                if !is_it {
-                    *slot = self.find_hashed(*hash, key, accounts);
-                }
+                *slot = self.find_guessed(*slot, *hash, key, accounts);
             }
         }
     }

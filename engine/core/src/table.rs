@@ -8,6 +8,7 @@
 //! removed. Of a hash, 32 bits are kept; those that do not lead to a line tell numbers apart before the caller is asked.
 
 use crate::huge_pages;
+use crate::prefetch::prefetch;
 
 /// Lines of a segment: 64 KiB.
 const LINE_BITS: u32 = 10;
@@ -121,15 +122,11 @@ impl Table {
         &self.blocks[usize::from(place.block)].lines[place.from()..place.from() + LINES]
     }
 
-    /// Brings the lines of some hashes into the cache. The loads are independent of each other and follow closely, so that as many
-    /// misses overlap as the processor can have under way.
-    #[inline]
-    pub fn touch(&self, hashes: &[u64]) {
-        let touched = hashes.iter().map(|&hash| {
-            let place = self.place(hash);
-            self.blocks[usize::from(place.block)].lines[place.from() + start(hash, place.depth)].tags[0]
-        });
-        std::hint::black_box(touched.fold(0, u32::wrapping_add));
+    /// Asks for the line of a hash.
+    #[inline(always)]
+    pub fn touch(&self, hash: u64) {
+        let place = self.place(hash);
+        prefetch(&self.lines(place)[start(hash, place.depth)]);
     }
 
     /// The number with this hash that `is` the one.
@@ -206,16 +203,19 @@ impl Table {
         }
         lines.fill(Line::FREE);
         let mut moved = [0, 0];
+        // Slots in use are counted apart: a line that was just written to in part is slow to read as a whole.
+        let mut used = [[0u8; LINES]; 2];
         for &(tag, number) in &self.scratch {
             let hash = u64::from(tag) << 32;
             let half = first_bits(hash, depth) & 1;
             let place = halves[half];
             let lines = &mut self.blocks[usize::from(place.block)].lines[place.from()..place.from() + LINES];
             let mut at = start(hash, depth);
-            while lines[at].used() == SLOTS {
+            while usize::from(used[half][at]) == SLOTS {
                 at = (at + 1) % LINES;
             }
-            lines[at].set(lines[at].used(), tag, number);
+            lines[at].set(usize::from(used[half][at]), tag, number);
+            used[half][at] += 1;
             moved[half] += 1;
         }
         let prefix = first_bits(hash, depth) & !1;

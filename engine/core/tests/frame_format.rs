@@ -1,17 +1,20 @@
 //! The payload of frames against published bytes: what is encoded is what the file says, and what the file says is decoded
 //! to the same values. `docs/format-log.md` explains the bytes. `FLORIN_WRITE_VECTORS=1` writes the file anew.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use common::{Encoded, drive};
 use florin_core::account::AccountKey;
 use florin_core::asset::Asset;
 use florin_core::control::ControlRecord;
-use florin_core::coordinator::{Command, Request, RoundLimits};
+use florin_core::coordinator::{Request, RoundLimits};
 use florin_core::entry::{RowKind, Status};
-use florin_core::frame::{DraftHead, FrameView, Record};
+use florin_core::frame::{FrameView, Record};
 use florin_core::link::Facts;
 use florin_core::outcome::Outcome;
 use florin_core::replay::Ledger;
@@ -22,13 +25,6 @@ use zerocopy::{FromZeros, IntoBytes};
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/frames.txt");
 /// 2026-01-02 03:04:05 UTC.
 const NOW: u64 = 1_767_323_045_000_000_000;
-
-/// A frame as the engine hands it to the log.
-struct Encoded {
-    head: DraftHead,
-    payload: Vec<u8>,
-    vouchers: Vec<u8>,
-}
 
 fn row(account: u128, side: u8, flags: u8) -> AccountRow {
     let mut row = AccountRow::new_zeroed();
@@ -151,43 +147,9 @@ fn changes() -> ChangeRequest {
     ChangeRequest::parse(1, 0, 3, payload.into()).expect("rows")
 }
 
-/// Runs the requests on one shard, each in a frame of its own.
 fn run() -> (Ledger, Vec<Encoded>) {
-    let mut ledger = Ledger::new(1, RoundLimits::default(), 1);
-    let mut frames = Vec::new();
-    for (ticket, request) in requests().into_iter().enumerate() {
-        let Ledger { coordinator, shards } = &mut ledger;
-        let shard = &mut shards[0];
-        // The last one comes two seconds later, when a hold is due.
-        let now = if matches!(request, Request::Read) { NOW + 2_000_000_000 } else { NOW };
-        coordinator.submit(ticket as u64, request);
-        while coordinator.close_round(now, Ok(())) {
-            while let Some(command) = coordinator.next_command() {
-                match command {
-                    Command::Run(round) => {
-                        let (decisions, results) = shard.run(&round);
-                        coordinator.on_ran(round.number, decisions, results);
-                    }
-                    Command::PrepareOpening(opening) => {
-                        coordinator.on_opening_ballot(0, shard.prepare_opening(&opening));
-                    }
-                    Command::FinishOpening { opening, sequences, times } => {
-                        shard.finish_opening(&opening, &sequences, &times);
-                    }
-                    Command::Change(changes) => coordinator.on_changed(0, shard.change(&changes)),
-                    Command::Pass(number) => shard.pass(number),
-                    Command::Frame(draft) => {
-                        let (mut payload, mut vouchers) = (Vec::new(), Vec::new());
-                        draft.encode(&mut payload, &mut vouchers);
-                        frames.push(Encoded { head: draft.head(), payload, vouchers });
-                    }
-                    Command::Answer(_) | Command::Read { .. } => {}
-                    other => panic!("not expected of one shard: {other:?}"),
-                }
-            }
-        }
-    }
-    (ledger, frames)
+    // The last one comes two seconds later, when a hold is due.
+    drive(requests(), |request| if matches!(request, Request::Read) { NOW + 2_000_000_000 } else { NOW })
 }
 
 fn published() -> BTreeMap<String, Vec<u8>> {

@@ -119,7 +119,7 @@ fn opening(accounts: &[u128]) -> OpenRequest {
 impl Maker {
     fn run(&mut self, now: u64, request: Request) {
         self.ticket += 1;
-        let Maker { ledger: Ledger { coordinator, shards }, writer, .. } = self;
+        let Maker { ledger: Ledger { coordinator, shards, .. }, writer, .. } = self;
         coordinator.submit(self.ticket, request);
         while coordinator.has_waiting() {
             assert!(writer.has_room(writer.frame_bytes_max() as u64), "the disk is full");

@@ -97,6 +97,25 @@ impl<'a> RowBytes<'a> {
         (row.tail.kind == RowKind::Transfer as u8 && row.tail.flags & LINKED == 0).then_some(row)
     }
 
+    /// The row of a transfer, posted or refused, if all of it stands in the row: no voucher, no link, no extension. Its bytes may
+    /// still be wrong: see [`RowBytes::check_whole_transfer`].
+    #[inline]
+    pub fn whole_transfer(&self) -> Option<&'a LogRow> {
+        let row = self.row();
+        let RowTail { kind, flags, voucher_length, extension, .. } = &row.tail;
+        let is = *kind == RowKind::Transfer as u8 && flags & !FORCED == 0;
+        (is && voucher_length.get() == 0 && extension.get() == 0).then_some(row)
+    }
+
+    /// What [`RowBytes::decode`] checks of such a row. Gives its outcome.
+    #[inline]
+    pub fn check_whole_transfer(&self) -> Result<Outcome, RowError> {
+        self.check_id()?;
+        let outcome = self.result()?.outcome;
+        self.check_transfer(outcome == Outcome::Posted)?;
+        Ok(outcome)
+    }
+
     fn open_row(&self) -> &'a OpenRow {
         OpenRow::ref_from_bytes(self.bytes).expect("a row of its exact size")
     }
@@ -192,9 +211,7 @@ impl<'a> RowBytes<'a> {
         if kind == RowKind::Capture && tail.flags & (ALL | FINAL) == ALL {
             return Err(self.error("a capture of all that is left which is not final"));
         }
-        if self.row().id.get() == 0 {
-            return Err(self.error("its id is 0"));
-        }
+        self.check_id()?;
         if extension.len() != self.extension()?.1 as usize {
             return Err(self.error("its extension is cut"));
         }
@@ -229,6 +246,13 @@ impl<'a> RowBytes<'a> {
                 })))
             }
             _ => Ok(Record::Transaction(Box::new(self.transaction(extension, voucher)?))),
+        }
+    }
+
+    fn check_id(&self) -> Result<(), RowError> {
+        match self.row().id.get() {
+            0 => Err(self.error("its id is 0")),
+            _ => Ok(()),
         }
     }
 
@@ -310,12 +334,18 @@ impl<'a> RowBytes<'a> {
         }
     }
 
-    fn transfer_postings(&self, posted: bool) -> Result<Vec<PostingRecord>, RowError> {
+    fn check_transfer(&self, posted: bool) -> Result<(), RowError> {
         let row = self.row();
         self.check_amount(row.amount.get())?;
-        if !posted && (row.credit_entry != LogEntry::default() || !is_refusal(&row.debit_entry)) {
-            return Err(self.error("a refused transaction with an entry"));
+        match !posted && (row.credit_entry != LogEntry::default() || !is_refusal(&row.debit_entry)) {
+            true => Err(self.error("a refused transaction with an entry")),
+            false => Ok(()),
         }
+    }
+
+    fn transfer_postings(&self, posted: bool) -> Result<Vec<PostingRecord>, RowError> {
+        let row = self.row();
+        self.check_transfer(posted)?;
         let posting = |account: U128, side: Side, entry: &LogEntry, index: u8| PostingRecord {
             account: account.get(),
             amount: row.amount.get(),

@@ -13,6 +13,7 @@ use crate::check::{Balances, check_balances};
 use crate::limits::AMOUNT_MAX;
 use crate::link::PostingName;
 use crate::outcome::Outcome;
+use crate::prefetch::prefetch;
 use crate::request::{ItemKind, Side};
 use crate::round::{Decision, Round, RoundItem};
 
@@ -153,8 +154,7 @@ impl Undecided {
 
     /// Brings what is promised on these accounts near.
     fn touch(&self, slots: &[u32]) {
-        let promises = slots.iter().filter_map(|&slot| self.accounts.get(slot as usize));
-        std::hint::black_box(promises.fold(0, |sum, promise| sum ^ promise.available.low as u64));
+        slots.iter().filter_map(|&slot| self.accounts.get(slot as usize)).for_each(prefetch);
     }
 }
 
@@ -445,8 +445,7 @@ impl Shard {
     /// Brings the accounts of the next effects near.
     fn touch_ahead(&self, slots: &[u32]) {
         let slots = &slots[..slots.len().min(BATCH * 2)];
-        let lines = slots.iter().filter_map(|&slot| self.accounts.get(slot));
-        std::hint::black_box(lines.fold(0, |sum, account| sum ^ account.touch()));
+        slots.iter().filter_map(|&slot| self.accounts.get(slot)).for_each(prefetch);
         self.undecided.touch(slots);
     }
 
