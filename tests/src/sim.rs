@@ -8,6 +8,7 @@ mod audit;
 pub(crate) mod judge;
 mod log;
 mod promise;
+mod snapshots;
 mod tally;
 pub(crate) mod world;
 
@@ -22,6 +23,7 @@ use florin_core::state_hash::state_hash;
 use crate::program::{Program, Step};
 use crate::rng::Rng;
 use judge::{Asked, Life};
+use snapshots::Snapshot;
 use world::World;
 
 /// Nanoseconds of a year.
@@ -96,10 +98,13 @@ pub fn run_program(program: &Program, setting: &Setting, rng: &mut Rng) -> (Tall
     let mut steps: VecDeque<Step> = program.steps.iter().cloned().collect();
     let mut lives: Vec<Life> = vec![];
     let mut log = Log::default();
+    let mut snapshot = Snapshot::default();
     let mut shards = setting.shards;
     let mut now = 1_760_000_000_000_000_000 + rng.word() % 1_000_000_000_000;
     for crashes_left in (0..=rng.between(0, setting.crashes_max)).rev() {
-        let mut world = World::new(log.replay(shards, rng.word(), setting.limits), log, setting.limits);
+        let ledger = snapshots::recover(&mut snapshot, &log, shards, rng.word(), setting.limits);
+        tally.snapshots += u64::from(snapshot.has_accounts());
+        let mut world = World::new(ledger, log, setting.limits);
         let patience = if crashes_left > 0 { Some(rng.below(40 + 6 * steps.len())) } else { None };
         let mut life = live(&mut world, &mut steps, setting, &mut now, patience, rng);
         tally.add_world(&world);
@@ -123,8 +128,10 @@ pub fn run_program(program: &Program, setting: &Setting, rng: &mut Rng) -> (Tall
         }
         lives.push(life);
     }
+    let ledger = snapshots::recover(&mut snapshot, &log, shards, 0, setting.limits);
+    tally.snapshots += u64::from(snapshot.has_accounts());
     let model = judge::judge(&lives, &log, &mut tally);
-    judge::compare_state(&model, &log.replay(shards, 0, setting.limits));
+    judge::compare_state(&model, &ledger);
     log.audit();
     (tally, log)
 }

@@ -14,6 +14,7 @@ use crate::huge_pages;
 use crate::outcome::Outcome;
 use crate::request::{AccountRow, Field, Side};
 use crate::slots::{Slots, UNKNOWN};
+use crate::snapshot::AccountState;
 
 /// The part of an account that every posting touches: one cache line.
 #[derive(Clone, Copy, Debug)]
@@ -84,10 +85,13 @@ struct Rare {
 
 /// The terms of an opening that may change later.
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct FirstTerms {
-    limits: Limits,
-    alarm: Option<i128>,
-    label: Box<str>,
+pub struct FirstTerms {
+    /// Floor and ceiling.
+    pub limits: Limits,
+    /// Alarm level.
+    pub alarm: Option<i128>,
+    /// Label.
+    pub label: Box<str>,
 }
 
 impl FirstTerms {
@@ -252,8 +256,6 @@ impl Accounts {
     /// Opens an account that does not exist yet.
     pub fn open(&mut self, key: AccountKey, row: &AccountRow, sequence: u64, booked_at: u64) {
         assert!(self.find(&key).is_none(), "an account is opened once");
-        let slot = u32::try_from(self.lines.len()).expect("fewer than 2^32 accounts in a shard");
-        assert_ne!(slot, UNKNOWN, "a shard is full");
         let account = Account {
             account: key.account,
             posted: 0,
@@ -268,8 +270,7 @@ impl Accounts {
             has_alarm: row.alarm().is_some(),
         };
         let rare = row.alarm().map(|level| Box::new(Rare { alarm: Some(level), ..Rare::default() }));
-        huge_pages::push(&mut self.lines, account, LINES_AHEAD);
-        self.details.push(Details {
+        let details = Details {
             owner: row.owner.get(),
             opened: sequence,
             opened_at: booked_at,
@@ -277,8 +278,60 @@ impl Accounts {
             subject: row.subject.get(),
             category: row.category,
             rare,
-        });
-        self.set_limits(slot as usize, Limits::new(row.floor(), row.ceiling()));
+        };
+        self.add(account, details, Limits::new(row.floor(), row.ceiling()));
+    }
+
+    /// Takes over an account of a snapshot; false if it is there already or an account that was opened later.
+    pub fn restore(&mut self, state: &AccountState) -> bool {
+        let AccountState { record, opened_at, first } = state;
+        let key = AccountKey { institution: record.institution, account: record.account };
+        let last_opened = self.lines.len().checked_sub(1).map_or(0, |last| self.opened(last));
+        if record.opened <= last_opened || self.find(&key).is_some() {
+            return false;
+        }
+        let slot = self.lines.len();
+        self.add(
+            Account {
+                account: record.account,
+                posted: record.posted,
+                version: record.version,
+                last_entry: record.last_entry,
+                institution: record.institution,
+                asset: record.asset,
+                extras: NO_EXTRAS,
+                normal_side: record.normal_side,
+                status: record.status,
+                floor_is_zero: false,
+                has_alarm: record.alarm.is_some(),
+            },
+            Details {
+                owner: record.owner,
+                opened: record.opened,
+                opened_at: *opened_at,
+                label: record.label.clone(),
+                subject: record.subject,
+                category: record.category,
+                rare: (record.alarm.is_some() || !record.attributes.is_empty() || first.is_some()).then(|| {
+                    let attributes = record.attributes.clone();
+                    Box::new(Rare { alarm: record.alarm, attributes, first: first.clone() })
+                }),
+            },
+            Limits::new(record.floor, record.ceiling),
+        );
+        if (record.held, record.incoming) != (0, 0) {
+            let extras = self.extras_of(slot);
+            (extras.held, extras.incoming) = (record.held, record.incoming);
+        }
+        true
+    }
+
+    fn add(&mut self, account: Account, details: Details, limits: Limits) {
+        let slot = u32::try_from(self.lines.len()).expect("fewer than 2^32 accounts in a shard");
+        assert_ne!(slot, UNKNOWN, "a shard is full");
+        huge_pages::push(&mut self.lines, account, LINES_AHEAD);
+        self.details.push(details);
+        self.set_limits(slot as usize, limits);
         self.slots.insert(slot, &self.lines);
     }
 
@@ -429,6 +482,12 @@ impl Accounts {
     /// The first slot whose account was opened after a row.
     pub fn opened_after(&self, sequence: u64) -> usize {
         self.details.partition_point(|details| details.opened <= sequence)
+    }
+
+    /// All that is known of an account.
+    pub fn state(&self, slot: usize) -> AccountState {
+        let first = self.details[slot].rare.as_ref().and_then(|rare| rare.first.clone());
+        AccountState { record: self.record(slot), opened_at: self.opened_at(slot), first }
     }
 
     /// An account as a reader sees it.

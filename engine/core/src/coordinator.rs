@@ -15,7 +15,7 @@ use barriers::Barrier;
 
 use crate::asset::{Asset, Assets};
 use crate::decide::{DecidedRound, Names, decide};
-use crate::dedup::{Dedup, Hashes};
+use crate::dedup::{Closed, Dedup, Hashes};
 use crate::directory::Directory;
 use crate::entry::PostReply;
 use crate::frame::FrameDraft;
@@ -511,6 +511,15 @@ impl Coordinator {
     /// A recorded item closed a hold.
     pub fn replay_close(&mut self, hold: &Target, kind: ItemKind) {
         self.holds.close(&mut self.dedup, hold, kind);
+    }
+
+    /// A row that a snapshot covers closed a hold; false if its id is not known.
+    pub fn replay_closed(&mut self, institution: u32, hold: u128, kind: ItemKind) -> bool {
+        let known = self.dedup.find(institution, hold).is_some();
+        if known {
+            self.dedup.close(institution, hold, Closed::by(kind));
+        }
+        known
     }
 
     /// Goes on after a recorded frame.

@@ -8,6 +8,7 @@
 
 use crate::account::hash_id;
 use crate::blocks::Blocks;
+use crate::request::ItemKind;
 use crate::table::Table;
 
 /// Entries of a block, 64 MiB.
@@ -34,6 +35,13 @@ pub enum Closed {
     ByClient = 1,
     /// Its time was over.
     ByExpiry = 2,
+}
+
+impl Closed {
+    /// What an item of a kind does to the hold that it closes.
+    pub fn by(kind: ItemKind) -> Closed {
+        if kind == ItemKind::Expiry { Closed::ByExpiry } else { Closed::ByClient }
+    }
 }
 
 const _: () = assert!(size_of::<Used>() == 32);

@@ -133,8 +133,7 @@ impl Directory {
         self.due.remove(&(hold.expires_at, hold.institution, hold.id));
         let entry = self.open.remove(&(hold.institution, hold.id)).expect("an open hold");
         assert!(entry.placed, "a hold is placed before it is closed");
-        let how = if kind == ItemKind::Expiry { Closed::ByExpiry } else { Closed::ByClient };
-        ids.close(hold.institution, hold.id, how);
+        ids.close(hold.institution, hold.id, Closed::by(kind));
     }
 }
 

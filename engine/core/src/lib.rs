@@ -30,5 +30,6 @@ pub mod replay;
 pub mod round;
 pub mod shard;
 pub mod slots;
+pub mod snapshot;
 pub mod state_hash;
 pub mod table;

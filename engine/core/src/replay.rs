@@ -115,11 +115,15 @@ impl Ledger {
         }
         self.stages = stages;
         let last_sequence = head.first_sequence + u64::from(head.count) - 1;
-        self.coordinator.resume_after(head.number, last_sequence, last_time);
-        for shard in &mut self.shards {
-            shard.resume_after(head.number);
-        }
+        self.resume_after(head.number, last_sequence, last_time);
         Ok(())
+    }
+
+    pub(crate) fn resume_after(&mut self, frame: u64, last_sequence: u64, last_booked_at: u64) {
+        self.coordinator.resume_after(frame, last_sequence, last_booked_at);
+        for shard in &mut self.shards {
+            shard.resume_after(frame);
+        }
     }
 
     fn apply_rows(
@@ -180,12 +184,12 @@ impl Ledger {
         }
     }
 
-    fn shard(&mut self, key: &AccountKey) -> &mut Shard {
+    pub(crate) fn shard(&mut self, key: &AccountKey) -> &mut Shard {
         let shards = self.shards.len();
         &mut self.shards[usize::from(key.home(shards))]
     }
 
-    fn note_id(&mut self, institution: u32, id: u128, sequence: u64) -> Result<(), ReplayError> {
+    pub(crate) fn note_id(&mut self, institution: u32, id: u128, sequence: u64) -> Result<(), ReplayError> {
         match self.coordinator.replay_id(institution, id, sequence) {
             true => Ok(()),
             false => Err(differs(sequence, "its id was used before")),
@@ -373,7 +377,7 @@ impl Ledger {
 }
 
 /// Whether a posted row closes the hold that it names.
-fn closes(transaction: &TransactionRecord, kind: ItemKind) -> bool {
+pub(crate) fn closes(transaction: &TransactionRecord, kind: ItemKind) -> bool {
     match kind {
         ItemKind::Capture => transaction.is_final || transaction.takes_all,
         ItemKind::Release | ItemKind::Expiry => true,
@@ -382,7 +386,7 @@ fn closes(transaction: &TransactionRecord, kind: ItemKind) -> bool {
 }
 
 #[cold]
-fn differs(row: u64, what: &str) -> ReplayError {
+pub(crate) fn differs(row: u64, what: &str) -> ReplayError {
     ReplayError::Differs { row, what: what.to_string() }
 }
 

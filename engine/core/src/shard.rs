@@ -23,6 +23,7 @@ use crate::link::{Link, PostingName};
 use crate::outcome::Outcome;
 use crate::request::{AccountRow, Field, ItemKind, PostRequest, Side, TransferRow};
 use crate::round::{Decision, Results, Round, RoundItem, RoundPosting, plain_effect};
+use crate::snapshot::AccountState;
 use vote::Undecided;
 
 /// Items whose accounts are looked up together, so that the memory accesses of one overlap with the others'.
@@ -344,6 +345,13 @@ impl Shard {
     pub fn open_account(&mut self, key: AccountKey, row: &AccountRow, sequence: u64, booked_at: u64) {
         self.accounts.open(key, row, sequence, booked_at);
         self.undecided.grow(self.accounts.len(), self.shards);
+    }
+
+    /// Takes over an account of a snapshot; false if it is there already or an account that was opened later.
+    pub fn restore_account(&mut self, account: &AccountState) -> bool {
+        let is_new = self.accounts.restore(account);
+        self.undecided.grow(self.accounts.len(), self.shards);
+        is_new
     }
 
     /// Makes a recorded entry again, whatever the limits say now: the log has decided. `amount` is posted, `reserved` added to

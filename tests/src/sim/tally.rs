@@ -37,6 +37,8 @@ pub struct Tally {
     pub retries: u64,
     /// Replays on another number of shards.
     pub replays: u64,
+    /// Recoveries from a snapshot with accounts in it.
+    pub snapshots: u64,
     /// Items refused because the server took nothing at the moment.
     pub not_now: u64,
     /// Items by number of their outcome, repeats not counted.
@@ -80,6 +82,7 @@ impl Tally {
         self.restarts += other.restarts;
         self.retries += other.retries;
         self.replays += other.replays;
+        self.snapshots += other.snapshots;
         self.not_now += other.not_now;
         for (number, count) in &other.outcomes {
             *self.outcomes.entry(*number).or_default() += count;
@@ -112,8 +115,8 @@ impl fmt::Display for Tally {
         )?;
         writeln!(
             f,
-            "{} crashes with {} requests asked again; {} replays on other numbers of shards",
-            self.restarts, self.retries, self.replays
+            "{} crashes with {} requests asked again; {} replays on other numbers of shards; {} recoveries from snapshots",
+            self.restarts, self.retries, self.replays, self.snapshots
         )?;
         for (number, name) in reachable() {
             writeln!(f, "{:>12} {name} ({number})", self.outcome(number))?;

@@ -1,0 +1,118 @@
+//! Snapshots of a simulated log: folded in pieces, kept as bytes, and recovered from.
+
+use florin_core::account::AccountKey;
+use florin_core::asset::Assets;
+use florin_core::coordinator::RoundLimits;
+use florin_core::institution::Institutions;
+use florin_core::replay::Ledger;
+use florin_core::snapshot::{AccountState, Fold, Section, SnapshotRecord, decode};
+use florin_core::state_hash::{LogPosition, state_hash};
+
+use super::Log;
+use crate::rng::Rng;
+
+/// A snapshot as it would lie on disk.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// After how many frames.
+    pub frames: usize,
+    position: LogPosition,
+    records: Vec<(Section, Vec<u8>)>,
+}
+
+impl Snapshot {
+    /// Whether there is an account in it.
+    pub fn has_accounts(&self) -> bool {
+        self.records.iter().any(|(section, _)| *section == Section::Accounts)
+    }
+
+    fn records(&self) -> impl Iterator<Item = Result<SnapshotRecord, String>> + '_ {
+        self.records.iter().map(|(section, bytes)| {
+            let mut rest = &bytes[..];
+            let record = decode(*section, &mut rest)?;
+            assert!(rest.is_empty(), "a record is as long as it is");
+            Ok(record)
+        })
+    }
+
+    /// The snapshot after so many frames of the log, folded from this one and the frames since.
+    pub fn next(&self, log: &Log, frames: usize) -> Snapshot {
+        let (mut institutions, mut assets) = (Institutions::default(), Assets::default());
+        for record in self.records() {
+            match record.expect("a snapshot reads back") {
+                SnapshotRecord::Institution { number, open_day, name } => {
+                    institutions.register(number, &name);
+                    institutions.set_open_day(number, open_day);
+                }
+                SnapshotRecord::Asset(asset) => assets.register(asset),
+                _ => {}
+            }
+        }
+        let mut fold = Fold::after(self.position, institutions, assets, 5);
+        for frame in &log.frames[self.frames..frames] {
+            fold.frame(&frame.view()).expect("a frame that can be read");
+        }
+        let position = fold.position();
+        let mut records = vec![];
+        let sink = |record: SnapshotRecord| {
+            let mut bytes = vec![];
+            record.encode(&mut bytes);
+            records.push((record.section(), bytes));
+            Ok(())
+        };
+        fold.merge(self.records(), sink, String::from).expect("the snapshot before fits");
+        assert!(records.is_sorted_by_key(|(section, _)| *section), "sections come in order");
+        Snapshot { frames, position, records }
+    }
+
+    /// The ledger that the snapshot and the log after it say.
+    pub fn recover(&self, log: &Log, shards: usize, seed: u64, limits: RoundLimits) -> Ledger {
+        let mut ledger = Ledger::new(shards, limits, seed);
+        for record in self.records() {
+            ledger.restore(record.expect("a snapshot reads back")).expect("records that fit each other");
+        }
+        ledger.restored(&self.position);
+        for (at, frame) in log.frames.iter().enumerate() {
+            match at < self.frames {
+                true => ledger.note_ids(&frame.view()).expect("ids of a good frame"),
+                false => ledger.apply_frame(&frame.view()).expect("a frame that follows"),
+            }
+        }
+        ledger
+    }
+}
+
+/// Recovers a log from a newer snapshot than the one before, somewhere in it, and compares that with a replay of all frames. Logs with
+/// heaves say less than what happened: they are replayed.
+pub fn recover(snapshot: &mut Snapshot, log: &Log, shards: usize, seed: u64, limits: RoundLimits) -> Ledger {
+    let replayed = log.replay(shards, seed, limits);
+    if log.has_heaves() {
+        return replayed;
+    }
+    // Random numbers of its own, so that seeds that are kept stay what they are.
+    let mut rng = Rng::part(seed, "snapshots");
+    for _ in 0..rng.between(1, 3) {
+        *snapshot = snapshot.next(log, rng.between(snapshot.frames, log.frames.len()));
+    }
+    let recovered = snapshot.recover(log, shards, seed, limits);
+    compare(&recovered, &replayed);
+    recovered
+}
+
+/// Panics if two ledgers differ in anything that can be asked of them.
+pub fn compare(one: &Ledger, other: &Ledger) {
+    assert_eq!(states(one), states(other), "accounts differ");
+    assert_eq!(state_hash(one), state_hash(other), "what is beside the accounts differs");
+    assert_eq!(one.coordinator.ids(), other.coordinator.ids(), "the number of ids differs");
+}
+
+fn states(ledger: &Ledger) -> Vec<(AccountKey, AccountState)> {
+    let of = |slot: usize, shard: usize| {
+        let accounts = ledger.shards[shard].accounts();
+        (accounts.key(slot), accounts.state(slot))
+    };
+    let slots = |shard: usize| (0..ledger.shards[shard].account_count()).map(move |slot| of(slot, shard));
+    let mut all: Vec<_> = (0..ledger.shards.len()).flat_map(slots).collect();
+    all.sort_by_key(|(key, _)| *key);
+    all
+}
