@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
-use florin_engine::{EngineOptions, Placement, StartError, StartReport};
+use florin_engine::{EngineOptions, Placement, SNAPSHOT_SEGMENTS_DEFAULT, StartError, StartReport};
 use florin_net::{ServeError, Server, ServerOptions};
 use florin_wal::{IoMode, LockError, RecoverError};
 use tokio::sync::oneshot;
@@ -26,6 +26,8 @@ pub struct ServeSettings {
     pub placement: Placement,
     /// How the log is written.
     pub io: IoMode,
+    /// Segments of a snapshot; 0 = none is made.
+    pub snapshot_segments: u64,
     /// Whether to serve although the machine's clock is not believed.
     pub accept_clock: bool,
 }
@@ -35,7 +37,8 @@ impl ServeSettings {
     pub fn of(data: PathBuf, accept_clock: bool) -> ServeSettings {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let placement = Placement::Auto;
-        ServeSettings { data, listen, shards: 1, placement, io: IoMode::Auto, accept_clock }
+        let snapshot_segments = SNAPSHOT_SEGMENTS_DEFAULT;
+        ServeSettings { data, listen, shards: 1, placement, io: IoMode::Auto, snapshot_segments, accept_clock }
     }
 }
 
@@ -58,6 +61,7 @@ impl Running {
             shards: settings.shards,
             placement: settings.placement,
             io: settings.io,
+            snapshot_segments: settings.snapshot_segments,
             accept_clock: settings.accept_clock,
             ..EngineOptions::new(&settings.data)
         };
@@ -116,7 +120,10 @@ fn start_error(data: &Path, error: &StartError) -> CliError {
             what,
             "keep the folder as it is and restore it from a backup or another copy; see docs/operations.md, 'Damage'",
         ),
-        StartError::Lock(LockError::Io { .. }) | StartError::Recover(_) | StartError::Log(_) => CliError::cannot(
+        StartError::Lock(LockError::Io { .. })
+        | StartError::Recover(_)
+        | StartError::Log(_)
+        | StartError::Snapshots(_) => CliError::cannot(
             what,
             "mend what the message names (disk, space, permissions), then start again; nothing was served",
         ),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use florin_core::limits::SHARDS_MAX;
-use florin_engine::{Placement, StartReport};
+use florin_engine::{Placement, SNAPSHOT_SEGMENTS_DEFAULT, StartReport};
 use florin_wal::{IoMode, WriteMode};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -36,6 +36,9 @@ pub struct ServeArguments {
     /// How the log is written; auto takes direct where the file system has it
     #[arg(long, value_enum, default_value_t = IoName::Auto)]
     io: IoName,
+    /// Make a snapshot of every so many sealed segments of the log, in the background, so that the next start is short; 0 = none
+    #[arg(long, value_name = "SEGMENTS", default_value_t = SNAPSHOT_SEGMENTS_DEFAULT)]
+    snapshot_every: u64,
     /// Start although this machine's clock is an hour before or 30 days after the log's last entry
     #[arg(long)]
     accept_clock: bool,
@@ -85,6 +88,7 @@ pub fn run(arguments: &ServeArguments, output: Output) -> CliResult {
             PlacementName::Apart => Placement::Apart,
         },
         io: arguments.io.into(),
+        snapshot_segments: arguments.snapshot_every,
         accept_clock: arguments.accept_clock,
     };
     actix_rt::System::new().block_on(async move {
@@ -111,6 +115,9 @@ pub fn run(arguments: &ServeArguments, output: Output) -> CliResult {
 }
 
 fn announce(running: &Running, output: Output) {
+    for refused in &running.report.snapshots_refused {
+        output.text(format!("a snapshot was left aside: {refused}; its folder can be removed"));
+    }
     output.text(report_line(&running.report));
     output.object(&report_json(&running.report));
     output.text(format!("listening on {}", running.address()));
@@ -132,6 +139,10 @@ fn report_line(report: &StartReport) -> String {
     );
     if let Some(why) = &log.io.fallback {
         line.push_str(&format!(" ({why})"));
+    }
+    match &report.snapshot {
+        Some(base) => line.push_str(&format!("; from the snapshot after frame {}", n(base.frame))),
+        None => line.push_str("; no snapshot"),
     }
     match &log.torn_tail {
         Some(torn) => line.push_str(&format!(
@@ -164,6 +175,8 @@ fn report_json(report: &StartReport) -> serde_json::Value {
         "accounts": report.accounts.to_string(),
         "ids": report.ids.to_string(),
         "log_bytes": log.bytes.to_string(),
+        "snapshot_frame": report.snapshot.as_ref().map(|base| base.frame.to_string()),
+        "snapshots_refused": report.snapshots_refused,
         "seconds": report.seconds,
         "io": mode(report),
         "io_fallback": log.io.fallback,

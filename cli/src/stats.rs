@@ -48,7 +48,7 @@ fn show_stages(stages: &Value, output: Output) {
 
 /// Counters that may grow beyond 2^53 become strings.
 fn strings_for_large(stats: &Value) -> Value {
-    const MAY_BE_LARGE: [&str; 10] = [
+    const MAY_BE_LARGE: [&str; 11] = [
         "ids",
         "sequence",
         "frame_decided",
@@ -59,6 +59,7 @@ fn strings_for_large(stats: &Value) -> Value {
         "votes",
         "votes_maybe",
         "log_bytes",
+        "snapshot_frame",
     ];
     let Value::Object(fields) = stats else { return stats.clone() };
     let convert = |(name, value): (&String, &Value)| {

@@ -227,6 +227,16 @@ pub struct EngineStats {
     pub indexes_built: u64,
     /// Time that building them took, pauses included.
     pub index_build_us: u64,
+    /// Last frame of the newest snapshot, 0 = none.
+    pub snapshot_frame: u64,
+    /// Last sealed segment that was folded towards the next snapshot.
+    pub snapshot_folded: u64,
+    /// Snapshots made since the start.
+    pub snapshots_made: u64,
+    /// Bytes of the last one made.
+    pub snapshot_bytes: u64,
+    /// Time that making the last one took, pauses included.
+    pub snapshot_us: u64,
     /// How the log is written: `direct` or `buffered`.
     pub io: String,
     /// From closing a round to its reply, percentiles 50, 99, 99.9 and the maximum.

@@ -32,6 +32,8 @@ use builder::{Building, start_building};
 use catalog::Catalog;
 use rows::Rows;
 
+use crate::snapshots::{Keeping, SnapshotStats};
+
 /// What a statement shows.
 #[derive(Clone, Copy, Debug)]
 pub struct Query {
@@ -134,6 +136,7 @@ pub struct History {
     originals: Worker,
     pages: Worker,
     building: Building,
+    keeping: Option<Keeping>,
 }
 
 /// A thread that answers jobs in the order in which they come.
@@ -144,13 +147,18 @@ struct Worker {
 
 impl History {
     /// Starts the threads. Without `build_indexes` the indexes that are there are used and none is made.
-    pub fn start(reader: LogReader, data: &Path, build_indexes: bool) -> std::io::Result<History> {
+    pub fn start(
+        reader: LogReader,
+        data: &Path,
+        build_indexes: bool,
+        keeping: Option<Keeping>,
+    ) -> std::io::Result<History> {
         let catalog = Arc::new(Catalog::new(data, reader.ledger()));
         let rows = |name| Worker::start(name, Rows::new(reader.clone(), Arc::clone(&catalog)));
         let (quick, originals, pages) = (rows("florin-history")?, rows("florin-original")?, rows("florin-pages")?);
         // It walks whole segments: with tables of its own it never makes a reader wait.
         let building = start_building(reader.apart(), catalog, build_indexes)?;
-        Ok(History { quick, originals, pages, building })
+        Ok(History { quick, originals, pages, building, keeping })
     }
 
     /// Hands a job over.
@@ -169,12 +177,18 @@ impl History {
         self.building.stats()
     }
 
-    /// Answers what was asked and ends the threads. An index that is being built is dropped.
+    /// What snapshots there are.
+    pub fn snapshots(&self) -> SnapshotStats {
+        self.keeping.as_ref().map(Keeping::stats).unwrap_or_default()
+    }
+
+    /// Answers what was asked and ends the threads. An index or snapshot that is being made is dropped.
     pub fn stop(&mut self) {
         self.quick.stop();
         self.originals.stop();
         self.pages.stop();
         self.building.stop();
+        self.keeping.iter_mut().for_each(Keeping::stop);
     }
 }
 

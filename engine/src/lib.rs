@@ -9,12 +9,18 @@ mod coordinator_actor;
 mod handle;
 mod history;
 mod inbox;
+mod pace;
 mod shard_actor;
+mod snapshots;
 mod stages;
 mod start;
 mod verify;
 
 pub use handle::*;
+pub use snapshots::{SnapshotError, SnapshotFolder, SnapshotManifest, SnapshotStats};
 pub use stages::{Stage, StageFigures, Stages};
-pub use start::{Engine, EngineOptions, Placement, StartError, StartReport, Started, abort_on_panic, start, view};
+pub use start::{
+    Engine, EngineOptions, Placement, SNAPSHOT_SEGMENTS_DEFAULT, StartError, StartReport, Started, abort_on_panic,
+    start, view,
+};
 pub use verify::{VerifyError, VerifyReport, verify};

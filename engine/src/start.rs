@@ -11,7 +11,8 @@ use florin_core::limits::SHARDS_MAX;
 use florin_core::replay::{Ledger, ReplayError};
 use florin_core::state_hash::state_hash;
 use florin_wal::{
-    DataLock, Frame, GroupTimes, IoMode, LockError, LogFailure, LogOptions, RecoverError, RecoveryReport,
+    DataLock, Frame, GroupTimes, IoMode, KeyRing, LedgerManifest, LockError, LogFailure, LogOptions, RecoverError,
+    RecoveryReport,
 };
 use tokio::sync::oneshot;
 
@@ -21,6 +22,7 @@ use crate::handle::{Command, OnReply, Reply};
 use crate::history::History;
 use crate::inbox::Submission;
 use crate::shard_actor::{ShardActor, SharedShard};
+use crate::snapshots::{SnapshotError, SnapshotFolder, SnapshotManifest, start_keeping};
 use crate::stages::{Stage, Stages};
 
 /// Frames that may be at the writer at a time, with one to spare.
@@ -70,7 +72,12 @@ pub struct EngineOptions {
     pub state_hash: bool,
     /// Build the indexes that sealed segments lack, in the background. Without it those that are there are used.
     pub build_indexes: bool,
+    /// Make a snapshot of every so many sealed segments, in the background; 0 = none. Those that are there are used in any case.
+    pub snapshot_segments: u64,
 }
+
+/// Segments of a snapshot unless configured: 1 GiB of log, which recovery goes through in some seconds.
+pub const SNAPSHOT_SEGMENTS_DEFAULT: u64 = 16;
 
 impl EngineOptions {
     /// One shard on a data directory.
@@ -84,6 +91,7 @@ impl EngineOptions {
             accept_clock: false,
             state_hash: false,
             build_indexes: true,
+            snapshot_segments: SNAPSHOT_SEGMENTS_DEFAULT,
         }
     }
 }
@@ -94,6 +102,9 @@ pub enum StartError {
     /// Another process has the ledger, or there is none.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// The snapshots cannot be looked at.
+    #[error(transparent)]
+    Snapshots(#[from] SnapshotError),
     /// The log cannot be recovered.
     #[error(transparent)]
     Recover(#[from] RecoverError<ReplayError>),
@@ -121,6 +132,10 @@ pub enum StartError {
 pub struct StartReport {
     /// What recovery found in the log.
     pub log: RecoveryReport,
+    /// The snapshot that it went on from.
+    pub snapshot: Option<SnapshotManifest>,
+    /// Why newer snapshots were left aside.
+    pub snapshots_refused: Vec<String>,
     /// Accounts.
     pub accounts: usize,
     /// Ids in memory.
@@ -201,6 +216,15 @@ pub fn view<'a>(frame: &Frame<'a>) -> Result<FrameView<'a>, ReplayError> {
     Ok(FrameView::new(head, frame.payload, frame.vouchers)?)
 }
 
+/// Takes over what a snapshot leaves to the log: the ids. The last frame that it covers must be the one that it was made of.
+fn note_covered(ledger: &mut Ledger, base: &SnapshotManifest, frame: &Frame<'_>) -> Result<(), ReplayError> {
+    if frame.head.number == base.frame && !base.is_of(&frame.head) {
+        let what = "the snapshot of this frame is of another log: move its folder away, then it is recovered from the log alone";
+        return Err(ReplayError::Order(what.into()));
+    }
+    ledger.note_ids(&view(frame)?)
+}
+
 /// Recovers a ledger and starts its actors. Must be called on an actix Arbiter (or within `actix_rt::System`).
 pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
     if !(1..=SHARDS_MAX).contains(&options.shards) {
@@ -210,10 +234,22 @@ pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
     let begun = Instant::now();
     let lock = DataLock::acquire(&options.data)?;
     let seed = random_seed()?;
-    let mut ledger = Ledger::new(options.shards, options.round, seed);
-    let log_options = LogOptions { io: options.io, buffers: WRITER_BUFFERS, ..LogOptions::default() };
-    let recovered = florin_wal::recover(&options.data, lock, log_options, &mut |frame: Frame<'_>| {
-        ledger.apply_frame(&view(&frame)?)
+    let manifest = LedgerManifest::load(&options.data).map_err(RecoverError::Manifest)?;
+    let keys = KeyRing::load(&options.data).map_err(RecoverError::Key)?;
+    let snapshots = SnapshotFolder::new(&options.data, manifest.ledger);
+    let found = snapshots.recover(&keys, || Ledger::new(options.shards, options.round, seed))?;
+    let (mut ledger, base) = match found.base {
+        Some((ledger, base)) => (ledger, Some(base)),
+        None => (Ledger::new(options.shards, options.round, seed), None),
+    };
+    let snapshot = base.as_ref().map_or(0, |base| base.frame);
+    let log_options = LogOptions { io: options.io, buffers: WRITER_BUFFERS, snapshot, ..LogOptions::default() };
+    let recovered = florin_wal::recover(&options.data, lock, log_options, &mut |frame: Frame<'_>| match base
+        .as_ref()
+        .filter(|base| frame.head.number <= base.frame)
+    {
+        Some(base) => note_covered(&mut ledger, base, &frame),
+        None => ledger.apply_frame(&view(&frame)?),
     })?;
     if let Some(why) = distrust(wall_ns(), ledger.coordinator.last_booked_at()).filter(|_| !options.accept_clock) {
         return Err(StartError::Clock(why));
@@ -222,6 +258,8 @@ pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
     ledger.coordinator.set_round_limits(RoundLimits { frame_bytes, ..options.round });
     let report = StartReport {
         log: recovered.report().clone(),
+        snapshot: base.clone(),
+        snapshots_refused: found.refused.iter().map(|error| error.to_string()).collect(),
         accounts: ledger.shards.iter().map(|s| s.account_count()).sum(),
         ids: ledger.coordinator.ids(),
         seconds: begun.elapsed().as_secs_f64(),
@@ -246,8 +284,13 @@ pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
         std::process::abort();
     };
     let (writer, reader) = recovered.start(Box::new(on_durable), Box::new(on_failure))?;
-    let history = History::start(reader, &options.data, options.build_indexes)
-        .map_err(|source| StartError::System { what: "history thread", source })?;
+    let no_thread = |source| StartError::System { what: "history thread", source };
+    let every = options.snapshot_segments;
+    let keeping = match every {
+        0 => None,
+        every => Some(start_keeping(reader.apart(), snapshots, base, every, seed).map_err(no_thread)?),
+    };
+    let history = History::start(reader, &options.data, options.build_indexes, keeping).map_err(no_thread)?;
     let threads: Vec<Arbiter> = (0..options.placement.threads(options.shards)).map(|_| Arbiter::new()).collect();
     let place = |(number, shard): (usize, _)| {
         let shared = SharedShard::new(shard);

@@ -1,103 +1,26 @@
 //! The engine through its handle: what is answered is there after a restart, with any number of shards.
 
+mod common;
+
 use std::path::Path;
 
 use bytes::Bytes;
-use florin_core::asset::Asset;
-use florin_core::control::ControlRecord;
-use florin_core::entry::{Order, PostReply, Span, StatementPage};
+use common::*;
+use florin_core::entry::{Order, Span, StatementPage};
 use florin_core::outcome::Outcome;
 use florin_core::request::*;
-use florin_engine::{Command, Engine, EngineOptions, Placement, Reply, Started, abort_on_panic, start, verify};
+use florin_engine::{Command, Engine, EngineOptions, Placement, Reply, Started, start, verify};
 use florin_wal::{LedgerOptions, create_ledger};
 use zerocopy::{FromZeros, IntoBytes};
-
-const INSTITUTION: u32 = 1;
-const EUR: u32 = 978;
-
-fn run<F: Future>(future: F) -> F::Output {
-    abort_on_panic();
-    actix_rt::System::new().block_on(future)
-}
-
-fn new_ledger(data: &Path) {
-    create_ledger(data, &LedgerOptions { segment_bytes: 1 << 20, created_unix_ns: 0 }).expect("a new ledger");
-}
 
 async fn started(data: &Path, shards: usize) -> Started {
     let placement = if shards == 3 { Placement::Apart } else { Placement::Together };
     start(EngineOptions { shards, placement, state_hash: true, ..EngineOptions::new(data) }).await.expect("a start")
 }
 
-fn posted(reply: Reply) -> PostReply {
-    match reply {
-        Reply::Posted(reply) => reply,
-        other => panic!("expected results, got {other:?}"),
-    }
-}
-
-async fn register(engine: &Engine, id: u128) -> ItemResult {
-    let record = ControlRecord::register(&Asset { number: EUR, code: "EUR".into(), scale: 2 }).canonical();
-    let request = ControlRequest { institution: INSTITUTION, principal: 0, id, record: record.into() };
-    posted(engine.call(Command::Control(request)).await).items().next().expect("one result")
-}
-
-async fn open(engine: &Engine, accounts: &[(u128, Option<i128>)]) -> PostReply {
-    let mut payload = Vec::new();
-    for &(account, floor) in accounts {
-        let mut label = [0; 64];
-        label[..4].copy_from_slice(b"test");
-        let row = AccountRow {
-            account: account.into(),
-            owner: 0.into(),
-            floor: floor.unwrap_or(0).into(),
-            ceiling: 0.into(),
-            alarm: 0.into(),
-            asset: EUR.into(),
-            subject: 0.into(),
-            normal_side: 1,
-            category: 0,
-            limit_flags: if floor.is_some() { 0 } else { NO_FLOOR },
-            label_length: 4,
-            reserved: [0; 36],
-            label,
-        };
-        payload.extend_from_slice(row.as_bytes());
-    }
-    let request = OpenRequest::parse(INSTITUTION, 0, accounts.len() as u32, payload.into()).expect("rows");
-    posted(engine.call(Command::Open(request)).await)
-}
-
-fn transfer(id: u128, debit: u128, credit: u128, amount: u128) -> TransferRow {
-    TransferRow {
-        id: id.into(),
-        debit: debit.into(),
-        credit: credit.into(),
-        amount: amount.into(),
-        reference: (id + 1).into(),
-        asset: EUR.into(),
-        code: 7.into(),
-        flags: 0.into(),
-        value_date: 20_000.into(),
-        voucher_length: 5.into(),
-        kind: 0,
-        reserved_a: [0; 3],
-        timeout: 0.into(),
-        link: 0.into(),
-        reserved: [0; 12],
-    }
-}
-
 /// The second leaves 300 on account 11, so the third is one too many.
 fn three_transfers() -> [TransferRow; 3] {
     [transfer(100, 10, 11, 500), transfer(101, 11, 12, 200), transfer(102, 11, 12, 301)]
-}
-
-async fn post(engine: &Engine, rows: &[TransferRow]) -> PostReply {
-    let mut payload = rows.as_bytes().to_vec();
-    rows.iter().for_each(|_| payload.extend_from_slice(b"paper"));
-    let request = PostRequest::parse(INSTITUTION, 0, PostForm::Transfers, rows.len() as u32, Bytes::from(payload));
-    posted(engine.call(Command::Post { request: request.expect("rows"), want_postings: true }).await)
 }
 
 async fn statement(engine: &Engine, account: u128, limit: u32) -> StatementPage {
@@ -119,7 +42,7 @@ async fn statement(engine: &Engine, account: u128, limit: u32) -> StatementPage 
 fn what_was_answered_is_there_after_a_restart_with_another_number_of_shards() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("ledger");
-    new_ledger(&data);
+    new_ledger(&data, 1 << 20);
     let first = run(async {
         let Started { engine, .. } = started(&data, 1).await;
         assert_eq!(register(&engine, 1).await.outcome, Outcome::Posted);
@@ -164,7 +87,7 @@ fn what_was_answered_is_there_after_a_restart_with_another_number_of_shards() {
 fn requests_of_many_callers_post_through_segment_changes_and_the_hash_is_the_same_for_any_shards() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("ledger");
-    new_ledger(&data);
+    new_ledger(&data, 1 << 20);
     for (turn, shards) in [1usize, 3, 2].into_iter().enumerate() {
         run(async {
             let Started { engine, .. } = started(&data, shards).await;
@@ -260,7 +183,7 @@ fn small_and_large_rounds_openings_and_reads_keep_their_order() {
 fn a_control_record_that_is_accepted_can_be_read_back() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("ledger");
-    new_ledger(&data);
+    new_ledger(&data, 1 << 20);
     run(async {
         let Started { engine, .. } = started(&data, 1).await;
         let zeros = "0".repeat(16_384 - 24);
@@ -285,7 +208,7 @@ fn a_control_record_that_is_accepted_can_be_read_back() {
 fn twins_in_one_opening_request_are_judged_in_order_and_the_id_comes_before_the_asset() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("ledger");
-    new_ledger(&data);
+    new_ledger(&data, 1 << 20);
     run(async {
         let Started { engine, .. } = started(&data, 2).await;
         let results: Vec<Outcome> = open(&engine, &[(10, None), (10, None)]).await.items().map(|r| r.outcome).collect();
@@ -322,7 +245,7 @@ fn twins_in_one_opening_request_are_judged_in_order_and_the_id_comes_before_the_
 fn a_transfer_sent_again_as_a_journal_is_a_repeat() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("ledger");
-    new_ledger(&data);
+    new_ledger(&data, 1 << 20);
     run(async {
         let Started { engine, .. } = started(&data, 1).await;
         register(&engine, 1).await;

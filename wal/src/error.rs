@@ -171,6 +171,11 @@ pub enum Proof {
         /// The last group that it says was durable.
         group: u64,
     },
+    /// A snapshot: it is made of durable frames.
+    Snapshot {
+        /// Its last frame.
+        frame: u64,
+    },
 }
 
 impl fmt::Display for Proof {
@@ -188,6 +193,7 @@ impl fmt::Display for Proof {
             Proof::Watermark { frame, group } => {
                 write!(f, "the watermark says that frame {frame} and group {group} were durable")
             }
+            Proof::Snapshot { frame } => write!(f, "there is a snapshot of the ledger after frame {frame}"),
         }
     }
 }

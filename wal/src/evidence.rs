@@ -9,11 +9,12 @@ use crate::segments::{LOG_FOLDER, segment_name, segment_ordinal};
 use crate::storage::{Access, Storage};
 use crate::walk::{Walked, Window, open_segment};
 
-/// Looks for proof in the rest of the last segment, in all later segments and in the watermark.
+/// Looks for proof in the rest of the last segment, in all later segments, in the watermark, and in the last frame of a snapshot.
 pub(crate) fn damage<E>(
     storage: &dyn Storage,
     walked: &Walked,
     watermark: &WatermarkSlot,
+    snapshot: u64,
     access: Access,
 ) -> Result<Option<Damage>, RecoverError<E>> {
     let last = walked.end.last_frame;
@@ -47,6 +48,9 @@ pub(crate) fn damage<E>(
     if watermark.frame > last || watermark_segment {
         let upto = Some(watermark.frame).filter(|&frame| frame > last);
         offer(upto, Proof::Watermark { frame: watermark.frame, group: watermark.group });
+    }
+    if snapshot > last {
+        offer(Some(snapshot), Proof::Snapshot { frame: snapshot });
     }
     // Without a bad group in the last segment, and with a later one known to have been begun, its own first block is
     // what cannot be read.

@@ -129,6 +129,24 @@ impl KeyRing {
     }
 }
 
+/// What is sealed begins with this, in place of the MAC of a previous frame.
+const SEAL_START: &[u8; 32] = b"florin: derived from the log, v1";
+
+impl KeyRing {
+    /// HMAC-SHA256 with the newest key of bytes that were derived from the log, and the key's id. No frame can have this MAC.
+    pub fn seal(&self, bytes: &[u8]) -> (u32, [u8; 32]) {
+        let key = self.newest();
+        (key, self.mac(key, SEAL_START, bytes).expect("the newest key is there"))
+    }
+
+    /// Whether bytes were sealed with a key of this ring.
+    pub fn is_sealed(&self, key: u32, bytes: &[u8], mac: &[u8; 32]) -> bool {
+        // All bytes are compared, so that the time says nothing about how many are right.
+        let differing = |sealed: [u8; 32]| sealed.iter().zip(mac).fold(0, |sum, (a, b)| sum | (a ^ b));
+        self.mac(key, SEAL_START, bytes).is_some_and(|sealed| differing(sealed) == 0)
+    }
+}
+
 /// The "MAC" before the first frame: SHA-256 of a fixed text and the ledger id.
 pub(crate) fn chain_start(ledger: &crate::LedgerId) -> [u8; 32] {
     let mut hash = Sha256::new();
@@ -157,6 +175,18 @@ mod tests {
             std::fs::write(&file, text).unwrap();
             assert!(matches!(ChainKey::from_file(&file), Err(KeyError::Text { .. })));
         }
+    }
+
+    #[test]
+    fn what_is_sealed_is_known_by_its_key_alone() {
+        let ring = KeyRing::new(vec![ChainKey::from_secret(1, [1; 32]), ChainKey::from_secret(2, [2; 32])]);
+        let (key, mac) = ring.seal(b"state");
+        assert_eq!(key, 2);
+        assert!(ring.is_sealed(2, b"state", &mac));
+        let mut other = mac;
+        other[31] ^= 1;
+        assert!(!ring.is_sealed(2, b"stale", &mac) && !ring.is_sealed(2, b"state", &other));
+        assert!(!ring.is_sealed(1, b"state", &mac) && !ring.is_sealed(3, b"state", &mac));
     }
 
     #[test]

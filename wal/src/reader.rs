@@ -61,6 +61,11 @@ impl LogReader {
         self.ledger
     }
 
+    /// The ledger's keys.
+    pub fn keys(&self) -> &KeyRing {
+        &self.keys
+    }
+
     /// The last durable frame.
     pub fn durable(&self) -> u64 {
         self.shared.durable.load(Ordering::Acquire)

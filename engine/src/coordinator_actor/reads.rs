@@ -139,7 +139,7 @@ impl CoordinatorActor {
 
     pub(super) fn stats(&self, answers: &[ShardAnswer]) -> EngineStats {
         let counters = self.core.counters();
-        let indexes = self.history.stats();
+        let (indexes, snapshots) = (self.history.stats(), self.history.snapshots());
         let log = self.writer.as_ref().map(LogWriter::stats).unwrap_or_default();
         let count = |a: &ShardAnswer| if let ShardAnswer::Count(n) = a { *n as u64 } else { 0 };
         EngineStats {
@@ -162,6 +162,11 @@ impl CoordinatorActor {
             segments_indexed: indexes.indexed,
             indexes_built: indexes.built,
             index_build_us: indexes.build_us,
+            snapshot_frame: snapshots.frame,
+            snapshot_folded: snapshots.folded,
+            snapshots_made: snapshots.made,
+            snapshot_bytes: snapshots.bytes,
+            snapshot_us: snapshots.us,
             io: self.io.clone(),
             round_us: [50.0, 99.0, 99.9, 100.0].map(|p| self.round_us.value_at_percentile(p)),
             stages: self.common.stages.figures(),

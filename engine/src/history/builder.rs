@@ -8,28 +8,21 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam::channel::{Sender, bounded};
 use florin_wal::{LogReader, SealedSegment};
 
 use super::catalog::{Catalog, Progress};
 use super::index::build::{BuildError, Sorted};
+use crate::pace::Pace;
 
 /// How often to look for segments that were sealed.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long to leave alone what could not be built, because the disk is full or a segment is damaged.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
-/// Bytes a second that are read or written while the log is being written: as for the zeros of spare segments, which at
-/// this pace cost the log's writes a millisecond or two at the 99.9th percentile.
-const PACE_BYTES_PER_SECOND: u64 = 60_000_000;
-/// While the log is being written the thread rests so many times as long as it worked. Priority alone is not enough: what
-/// it does in idle moments still costs the others their caches and the memory's bandwidth.
+/// While the log is being written the thread rests so many times as long as it worked.
 const REST_FACTOR: u32 = 15;
-/// The log counts as being written for so long after its last frame.
-const QUIET_AFTER: Duration = Duration::from_millis(100);
 /// Blocks that are checked before the pace is kept.
 const CHECK_BLOCKS: u32 = 256;
-/// The lowest priority there is: the thread runs when nobody else wants to.
-const NICENESS: i32 = 19;
 
 /// How far the indexes are, and what they cost since the start.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -86,13 +79,7 @@ pub fn start_building(reader: LogReader, catalog: Arc<Catalog>, build: bool) -> 
     let (stop, stopped) = bounded(0);
     let tally = Arc::new(Tally::default());
     let builder = Builder {
-        pace: Pace {
-            log: reader.clone(),
-            stopped,
-            durable: reader.durable(),
-            written_at: Instant::now(),
-            resumed: Instant::now(),
-        },
+        pace: Pace::new(reader.clone(), stopped, REST_FACTOR),
         reader,
         catalog: Arc::clone(&catalog),
         tally: Arc::clone(&tally),
@@ -127,8 +114,7 @@ struct Builder {
 
 impl Builder {
     fn run(mut self) {
-        // Without it the thread would be as important as the others: slower for them, and no less right.
-        let _ = rustix::process::nice(NICENESS);
+        Pace::lower_priority();
         while let Ok(did_something) = self.step() {
             if !did_something && self.pace.rest(LOOK_EVERY).is_err() {
                 return;
@@ -182,7 +168,7 @@ impl Builder {
     fn build(&mut self, segment: &SealedSegment) -> Result<(), BuildError> {
         let begun = Instant::now();
         let Builder { reader, pace, catalog, tally, .. } = self;
-        let mut keep = |bytes| pace.keep(bytes);
+        let mut keep = |bytes| Ok(pace.keep(bytes)?);
         let sorted = Sorted::read(reader, segment, &mut keep)?;
         sorted.write(catalog.ledger(), &catalog.unfinished(segment.ordinal), &mut keep)?;
         // Before it can be used: whoever sees that all are ready sees what they cost.
@@ -206,40 +192,5 @@ impl Builder {
             }
         }
         Ok(())
-    }
-}
-
-/// How fast the thread may be.
-struct Pace {
-    log: LogReader,
-    stopped: Receiver<()>,
-    /// Last durable frame when the pace was kept last, and when it was last seen to be another.
-    durable: u64,
-    written_at: Instant,
-    /// When the last rest was over.
-    resumed: Instant,
-}
-
-impl Pace {
-    /// Rests for what was done since the last rest, of which so many bytes were read or written, if the log is being written.
-    fn keep(&mut self, bytes: usize) -> Result<(), BuildError> {
-        let durable = self.log.durable();
-        if std::mem::replace(&mut self.durable, durable) != durable {
-            self.written_at = Instant::now();
-        }
-        if self.written_at.elapsed() > QUIET_AFTER {
-            return self.rest(Duration::ZERO);
-        }
-        let for_disk = Duration::from_nanos(bytes as u64 * 1_000_000_000 / PACE_BYTES_PER_SECOND);
-        self.rest(for_disk.max(self.resumed.elapsed() * REST_FACTOR))
-    }
-
-    fn rest(&mut self, time: Duration) -> Result<(), BuildError> {
-        let told = self.stopped.recv_timeout(time);
-        self.resumed = Instant::now();
-        match told {
-            Err(RecvTimeoutError::Timeout) => Ok(()),
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => Err(BuildError::Stopped),
-        }
     }
 }

@@ -1,9 +1,7 @@
 //! Snapshots of a simulated log: folded in pieces, kept as bytes, and recovered from.
 
 use florin_core::account::AccountKey;
-use florin_core::asset::Assets;
 use florin_core::coordinator::RoundLimits;
-use florin_core::institution::Institutions;
 use florin_core::replay::Ledger;
 use florin_core::snapshot::{AccountState, Fold, Section, SnapshotRecord, decode};
 use florin_core::state_hash::{LogPosition, state_hash};
@@ -37,18 +35,12 @@ impl Snapshot {
 
     /// The snapshot after so many frames of the log, folded from this one and the frames since.
     pub fn next(&self, log: &Log, frames: usize) -> Snapshot {
-        let (mut institutions, mut assets) = (Institutions::default(), Assets::default());
+        let mut fold = Fold::after(self.position, 5);
         for record in self.records() {
-            match record.expect("a snapshot reads back") {
-                SnapshotRecord::Institution { number, open_day, name } => {
-                    institutions.register(number, &name);
-                    institutions.set_open_day(number, open_day);
-                }
-                SnapshotRecord::Asset(asset) => assets.register(asset),
-                _ => {}
+            if !fold.register(&record.expect("a snapshot reads back")) {
+                break;
             }
         }
-        let mut fold = Fold::after(self.position, institutions, assets, 5);
         for frame in &log.frames[self.frames..frames] {
             fold.frame(&frame.view()).expect("a frame that can be read");
         }

@@ -87,14 +87,31 @@ impl Fold {
         }
     }
 
-    /// Nothing yet, after a snapshot with these institutions and assets.
-    pub fn after(position: LogPosition, institutions: Institutions, assets: Assets, seed: u64) -> Fold {
-        Fold { position, institutions, assets, ..Fold::new(seed) }
+    /// Nothing yet, after a snapshot; its institutions and assets are to come by [`Fold::register`].
+    pub fn after(position: LogPosition, seed: u64) -> Fold {
+        Fold { position, ..Fold::new(seed) }
     }
 
-    /// The institutions and assets that there are now.
-    pub fn registers(&self) -> (&Institutions, &Assets) {
-        (&self.institutions, &self.assets)
+    /// Takes over an institution or asset of the snapshot before; false if the record is neither, as are all after it.
+    pub fn register(&mut self, record: &SnapshotRecord) -> bool {
+        match record {
+            SnapshotRecord::Institution { number, open_day, name } => {
+                self.institutions.register(*number, name);
+                self.institutions.set_open_day(*number, *open_day);
+                true
+            }
+            SnapshotRecord::Asset(asset) => {
+                self.assets.register(asset.clone());
+                true
+            }
+            SnapshotRecord::Account(_) | SnapshotRecord::Hold(_) | SnapshotRecord::Named(_) => false,
+        }
+    }
+
+    /// Nothing yet, after the snapshot that this one makes.
+    pub fn next(&self) -> Fold {
+        let (institutions, assets) = (self.institutions.clone(), self.assets.clone());
+        Fold { institutions, assets, ..Fold::after(self.position, self.seed) }
     }
 
     /// Where the last frame ended.

@@ -15,6 +15,8 @@ use florin_core::outcome::Outcome;
 use florin_wal::{LedgerId, LogReader, SealedSegment};
 use zerocopy::IntoBytes;
 
+use crate::pace::Stopped;
+
 use super::{AccountRun, BLOCK_BYTES, Facts, Header, Section, key_of, key_of_hash, seal};
 
 /// Bytes that are written at once, and synced before the next: a file that is synced as a whole would keep the log from
@@ -33,6 +35,12 @@ pub enum BuildError {
     /// The index cannot be written.
     #[error(transparent)]
     Write(#[from] io::Error),
+}
+
+impl From<Stopped> for BuildError {
+    fn from(Stopped: Stopped) -> BuildError {
+        BuildError::Stopped
+    }
 }
 
 /// Told of the bytes that were read or written just now: waits as the pace demands.

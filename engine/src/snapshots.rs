@@ -1,0 +1,206 @@
+//! Snapshots on disk: `snapshots/POSITION/state` and its `manifest.json`, by whose rename it is published. Recovery goes on from the
+//! newest good one; a thread folds the next from sealed segments while payments run (`keeper`). `docs/format-snapshot.md` gives
+//! the bytes.
+//!
+//! What always holds: a snapshot says nothing that the log does not say; it is of durable frames only; one is removed only when a
+//! newer one and the one that this was made of are there.
+
+mod keeper;
+mod manifest;
+mod state_file;
+
+pub use keeper::SnapshotStats;
+pub(crate) use keeper::{Keeping, start_keeping};
+pub use manifest::SnapshotManifest;
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use florin_core::replay::Ledger;
+use florin_core::snapshot::SnapshotRecord;
+use florin_core::state_hash::LogPosition;
+use florin_wal::{KeyRing, LedgerId};
+
+use manifest::MANIFEST_FILE;
+use state_file::{STATE_FILE, StateReader};
+
+const SNAPSHOT_FOLDER: &str = "snapshots";
+
+/// Why a snapshot cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// A file cannot be read or written.
+    #[error("{}: {source}", file.display())]
+    Io {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is not what was written for this ledger.
+    #[error("{} at offset {offset}: {reason}", file.display())]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// Where.
+        offset: u64,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl SnapshotError {
+    fn io(file: &Path) -> impl FnOnce(io::Error) -> SnapshotError {
+        let file = file.to_path_buf();
+        move |source| SnapshotError::Io { file, source }
+    }
+}
+
+/// The snapshots of a ledger.
+#[derive(Clone, Debug)]
+pub struct SnapshotFolder {
+    folder: PathBuf,
+    ledger: LedgerId,
+}
+
+/// A snapshot that was taken over, and those that could not be.
+pub struct Recovered {
+    /// The ledger, and the snapshot that it is from; none if there is no good one.
+    pub base: Option<(Ledger, SnapshotManifest)>,
+    /// Newer ones, and why they were left aside.
+    pub refused: Vec<SnapshotError>,
+}
+
+impl SnapshotFolder {
+    /// Of a data directory.
+    pub fn new(data: &Path, ledger: LedgerId) -> SnapshotFolder {
+        SnapshotFolder { folder: data.join(SNAPSHOT_FOLDER), ledger }
+    }
+
+    /// Positions of all that were published, oldest first: their last frames.
+    pub fn positions(&self) -> Result<Vec<u64>, SnapshotError> {
+        let mut positions = Vec::new();
+        for (name, path) in self.entries()? {
+            if let Some(frame) = position_of(&name).filter(|_| path.join(MANIFEST_FILE).exists()) {
+                positions.push(frame);
+            }
+        }
+        positions.sort_unstable();
+        Ok(positions)
+    }
+
+    fn entries(&self) -> Result<Vec<(String, PathBuf)>, SnapshotError> {
+        let failed = |source| SnapshotError::Io { file: self.folder.clone(), source };
+        let entries = match std::fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(failed)?,
+        };
+        let entries = entries.map(|entry| entry.map(|e| (e.file_name().to_string_lossy().into_owned(), e.path())));
+        entries.collect::<Result<_, _>>().map_err(failed)
+    }
+
+    fn path(&self, frame: u64) -> PathBuf {
+        self.folder.join(format!("{frame:020}"))
+    }
+
+    /// The manifest of a snapshot, checked.
+    pub fn manifest(&self, frame: u64, keys: &KeyRing) -> Result<SnapshotManifest, SnapshotError> {
+        SnapshotManifest::load(&self.path(frame), self.ledger, frame, keys)
+    }
+
+    /// The records of a snapshot, each checked before it is given.
+    pub fn records(
+        &self,
+        manifest: &SnapshotManifest,
+    ) -> Result<impl Iterator<Item = Result<SnapshotRecord, SnapshotError>> + use<>, SnapshotError> {
+        StateReader::open(&self.path(manifest.frame).join(STATE_FILE), manifest)
+    }
+
+    /// The state of a snapshot, in an empty ledger.
+    pub fn restore(&self, manifest: &SnapshotManifest, mut ledger: Ledger) -> Result<Ledger, SnapshotError> {
+        for record in self.records(manifest)? {
+            ledger.restore(record?).map_err(|error| SnapshotError::Damaged {
+                file: self.path(manifest.frame).join(STATE_FILE),
+                offset: 0,
+                reason: error.to_string(),
+            })?;
+        }
+        ledger.restored(&manifest.position());
+        Ok(ledger)
+    }
+
+    /// The state of the newest good snapshot. `empty` makes an empty ledger.
+    pub fn recover(&self, keys: &KeyRing, empty: impl Fn() -> Ledger) -> Result<Recovered, SnapshotError> {
+        let mut refused = Vec::new();
+        for frame in self.positions()?.into_iter().rev() {
+            let restored =
+                self.manifest(frame, keys).and_then(|manifest| Ok((self.restore(&manifest, empty())?, manifest)));
+            match restored {
+                Ok(base) => return Ok(Recovered { base: Some(base), refused }),
+                Err(error) => refused.push(error),
+            }
+        }
+        Ok(Recovered { base: None, refused })
+    }
+
+    /// Makes a place for a snapshot that is to be written, without what an earlier try left there.
+    fn begin(&self, frame: u64) -> Result<PathBuf, SnapshotError> {
+        let path = self.path(frame);
+        self.remove(&path)?;
+        if !self.folder.exists() {
+            std::fs::create_dir(&self.folder).map_err(SnapshotError::io(&self.folder))?;
+            sync_folder(self.folder.parent().expect("it is in the data directory"))?;
+        }
+        std::fs::create_dir(&path).map_err(SnapshotError::io(&path))?;
+        Ok(path)
+    }
+
+    /// Publishes the snapshot whose state was written and made durable: from then on it counts.
+    fn publish(&self, path: &Path, manifest: &SnapshotManifest, keys: &KeyRing) -> Result<(), SnapshotError> {
+        sync_folder(path)?;
+        manifest.write(path, keys)?;
+        sync_folder(path)?;
+        sync_folder(&self.folder)
+    }
+
+    /// Removes all but these, and what was not finished.
+    fn keep_only(&self, kept: &[u64]) -> Result<(), SnapshotError> {
+        for (name, path) in self.entries()? {
+            if position_of(&name).is_some_and(|frame| !kept.contains(&frame)) {
+                self.remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a snapshot, its manifest first: half of one never counts.
+    fn remove(&self, path: &Path) -> Result<(), SnapshotError> {
+        let gone = |result: io::Result<()>, file: &Path| match result {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(SnapshotError::io(file)(error)),
+            _ => Ok(()),
+        };
+        let manifest = path.join(MANIFEST_FILE);
+        gone(std::fs::remove_file(&manifest), &manifest)?;
+        if path.exists() {
+            sync_folder(path)?;
+        }
+        gone(std::fs::remove_dir_all(path), path)
+    }
+}
+
+impl SnapshotManifest {
+    /// Where its log ends.
+    pub fn position(&self) -> LogPosition {
+        LogPosition { last_round: self.frame, last_sequence: self.sequence, last_booked_at: self.booked_at_ns }
+    }
+}
+
+/// The position that a folder's name says.
+fn position_of(name: &str) -> Option<u64> {
+    name.parse().ok().filter(|frame: &u64| *frame > 0 && format!("{frame:020}") == name)
+}
+
+fn sync_folder(path: &Path) -> Result<(), SnapshotError> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(SnapshotError::io(path))
+}
