@@ -30,7 +30,7 @@ const CHANGES_MAX: usize = 2_000_000;
 pub struct SnapshotStats {
     /// Last frame of the newest, 0 if there is none.
     pub frame: u64,
-    /// Ordinal of the last segment that was folded.
+    /// Ordinal of the last segment that was folded, and that a snapshot was made of if it was time.
     pub folded: u64,
     /// Snapshots made since the start.
     pub made: u64,
@@ -177,13 +177,13 @@ impl Keeper {
         for segment in self.reader.sealed(self.segment) {
             self.fold_segment(&segment)?;
             self.segment = segment.ordinal;
-            self.tally.folded.store(self.segment, Relaxed);
             let since = self.segment - self.base.as_ref().map_or(0, |base| base.segment);
             let fold = self.fold.as_ref().expect("it was begun");
             let is_new = fold.position().last_round > self.base.as_ref().map_or(0, |base| base.frame);
             if is_new && (since >= self.every || fold.changes() >= CHANGES_MAX) {
                 self.make(&segment)?;
             }
+            self.tally.folded.store(self.segment, Relaxed);
         }
         Ok(())
     }

@@ -18,6 +18,8 @@ pub struct Server {
     pub process: Child,
     /// Where it listens.
     pub addr: String,
+    /// Whether recovery went on from a snapshot.
+    pub from_snapshot: bool,
     /// Kept open, so that the server can go on printing.
     pub _lines: Lines<BufReader<ChildStdout>>,
 }
@@ -34,7 +36,7 @@ pub async fn run(arguments: &[&str], data: &Path) {
 /// Starts to serve a ledger.
 pub fn spawn(data: &Path, listen: &str, shards: &str, io: &str) -> Child {
     Command::new(florin())
-        .args(["serve", "--listen", listen, "--shards", shards, "--io", io, "--data"])
+        .args(["serve", "--listen", listen, "--shards", shards, "--io", io, "--snapshot-every", "1", "--data"])
         .arg(data)
         .stdout(Stdio::piped())
         .kill_on_drop(true)
@@ -46,12 +48,15 @@ impl Server {
     /// Waits until a server that was started listens.
     pub async fn listening(mut process: Child) -> Server {
         let mut lines = BufReader::new(process.stdout.take().expect("it is piped")).lines();
+        let mut from_snapshot = false;
         loop {
             let line = timeout(DEADLINE, lines.next_line()).await.expect("a line in time").expect("text");
             let line = line.expect("the server listens before it ends");
             if let Some(addr) = line.strip_prefix("listening on ") {
-                return Server { process, addr: addr.to_string(), _lines: lines };
+                return Server { process, addr: addr.to_string(), from_snapshot, _lines: lines };
             }
+            assert!(!line.starts_with("a snapshot was left aside"), "every one that was published is good: {line}");
+            from_snapshot |= line.contains("from the snapshot after frame");
         }
     }
 

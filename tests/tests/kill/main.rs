@@ -10,6 +10,7 @@ mod server;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::Duration;
 
 use florin_core::entry::{AccountRecord, RowKind, StatementEntry};
 use florin_core::frame::{DraftHead, Record};
@@ -50,7 +51,7 @@ async fn whatever_a_client_was_told_is_there_after_every_kill_and_a_retry_applie
         asked_again: BTreeSet::new(),
         did: Did::default(),
     };
-    server::run(&["init", "--segment-bytes", "1048576"], &rig.data).await;
+    server::run(&["init", "--segment-bytes", "131072"], &rig.data).await;
     rig.prepare().await;
     for kill in 0..KILLS {
         if kill % 5 == 4 {
@@ -63,6 +64,7 @@ async fn whatever_a_client_was_told_is_there_after_every_kill_and_a_retry_applie
     server::run(&["verify"], &rig.data).await;
     println!("{}", rig.did);
     assert!(rig.did.answers > 0 && rig.did.unanswered > 0 && rig.did.reads > 0, "this proves nothing");
+    assert!(rig.did.from_snapshots > 0, "this proves nothing of snapshots");
     assert!(rig.did.expiries > 0 && rig.did.changes > 0, "this proves nothing of holds and changes");
     println!("{KILLS} kills: {KILLS} passed, 0 failed");
 }
@@ -71,6 +73,7 @@ async fn whatever_a_client_was_told_is_there_after_every_kill_and_a_retry_applie
 #[derive(Default)]
 struct Did {
     starts: u64,
+    from_snapshots: u64,
     answers: u64,
     items: u64,
     expiries: u64,
@@ -87,10 +90,11 @@ impl std::fmt::Display for Did {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{} starts, {} batches answered with {} items and changes, {} without an answer of which {} were not \
+            "{} starts, {} of them from a snapshot, {} batches answered with {} items and changes, {} without an answer of which {} were not \
              applied, {} accounts read under load, {} batches asked again, {} expiries and {} account changes in the log, \
              {} accounts and {} statement entries compared",
             self.starts,
+            self.from_snapshots,
             self.answers,
             self.items,
             self.unanswered,
@@ -128,7 +132,9 @@ impl Rig {
     }
 
     async fn serve(&mut self) -> Server {
-        Server::listening(self.spawn()).await
+        let server = Server::listening(self.spawn()).await;
+        self.did.from_snapshots += u64::from(server.from_snapshot);
+        server
     }
 
     /// Registers assets and opens accounts.
@@ -225,6 +231,10 @@ impl Rig {
             told.extend(self.ask_twice(&client, number).await);
         }
         let after = list(&client).await;
+        // Snapshots come later than a server lives under load; every other one is killed while it makes one, or before.
+        if self.rng.chance(50) {
+            await_snapshots(&client).await;
+        }
         server.kill().await;
         self.read_the_log();
         for (number, results, is_repeat) in &told {
@@ -383,6 +393,20 @@ impl Rig {
             self.did.entries += entries.len() as u64;
         }
     }
+}
+
+/// Waits until all that is sealed was folded.
+async fn await_snapshots(client: &Client) {
+    let done = async {
+        loop {
+            let stats = client.stats().await.expect("an answer");
+            if stats["snapshot_folded"] == stats["segments_sealed"] {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await; // It has the lowest priority.
+        }
+    };
+    timeout(DEADLINE, done).await.expect("snapshots in time");
 }
 
 /// All accounts at one moment.

@@ -103,6 +103,7 @@ struct Did {
     consumers: u64,
     torn: u64,
     servers: u64,
+    from_snapshots: u64,
     reconnects: u64,
     ends: u64,
     changes: u64,
@@ -257,6 +258,7 @@ impl Rig {
             lanes.spawn(self.load.clone().post(client.clone()));
         }
         self.did.servers += 1;
+        self.did.from_snapshots += u64::from(server.from_snapshot);
         Books { server, client, lanes }
     }
 
@@ -397,10 +399,10 @@ impl Rig {
         let behind = self.unread.iter().filter(behind).count();
         let expiries = rows.iter().filter(|row| row.kind == RowKind::Expiry).count();
         let refused = rows.iter().filter(|row| row.outcome != POSTED).count();
-        let Did { consumers, torn, servers, reconnects, ends, changes, indexed } = self.did;
+        let Did { consumers, torn, servers, from_snapshots, reconnects, ends, changes, indexed } = self.did;
         println!(
             "{KILLS} consumers killed, {behind} of them with transactions unread and {torn} in the middle of a line; {} \
-             servers killed; {} resumes, {ends} of them after the consumer had ended by itself, and {reconnects} connections \
+             servers killed, {from_snapshots} started from a snapshot; {} resumes, {ends} of them after the consumer had ended by itself, and {reconnects} connections \
              made again; {} transactions compared, of which {refused} refused and {expiries} expiries, {answered} of them \
              answered to their client; {changes} account changes between them; {indexed} segments indexed; 0 missed, {} \
              duplicates",
