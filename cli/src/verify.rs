@@ -14,7 +14,7 @@ use crate::progress;
 /// Fold a ledger's log from the start and check everything
 ///
 /// Checksums, chain, numbering, versions without gaps, every balance before = the balance after the previous entry,
-/// debits = credits per asset, and that the fold is the state a server would recover. Changes nothing. Exit code 1 names
+/// debits = credits per asset, that the fold is the state a server would recover, and each snapshot against it. Changes nothing. Exit code 1 names
 /// file, frame and offset; 2 if a server is running on it.
 #[derive(Debug, Args)]
 pub struct VerifyArguments {
@@ -31,9 +31,13 @@ pub fn run(arguments: &VerifyArguments, output: Output) -> CliResult {
     for line in lines(&report) {
         output.text(line);
     }
-    output.text(format!("{}: everything adds up ({seconds:.2} s)", arguments.data.display()));
+    let wrong = report.snapshots.iter().find_map(|snapshot| Some((snapshot.frame, snapshot.wrong.as_ref()?)));
+    match wrong {
+        None => output.text(format!("{}: everything adds up ({seconds:.2} s)", arguments.data.display())),
+        Some(_) => output.text(format!("{}: the log adds up ({seconds:.2} s)", arguments.data.display())),
+    }
     output.object(&json!({
-        "fine": true,
+        "fine": wrong.is_none(),
         "frames": report.log.frames.to_string(),
         "log_bytes": report.log.bytes.to_string(),
         "segments": report.log.segments,
@@ -54,9 +58,17 @@ pub fn run(arguments: &VerifyArguments, output: Output) -> CliResult {
             "debits": format_amount(i128::try_from(*sum).unwrap_or(i128::MAX), asset.scale),
         })).collect::<Vec<_>>(),
         "state_hash": hex(&report.state_hash),
+        "snapshots": report.snapshots.iter().map(|s| json!({ "frame": s.frame.to_string(), "wrong": s.wrong }))
+            .collect::<Vec<_>>(),
         "seconds": seconds,
     }));
-    Ok(EXIT_FINE)
+    match wrong {
+        None => Ok(EXIT_FINE),
+        Some((frame, why)) => Err(CliError::disagree(
+            format!("the snapshot after frame {frame} cannot be used: {why}"),
+            "remove its folder in snapshots/: the log has all that is in it, and the next snapshot is made from the log",
+        )),
+    }
 }
 
 /// Verifies with a progress bar; an error has the exit code that `verify` promises.
@@ -115,6 +127,9 @@ pub fn lines(report: &VerifyReport) -> Vec<String> {
             "stray     {} blocks behind the ends of closed segments are not zero: harmless, but look after the disk",
             n(report.log.stray_blocks)
         ));
+    }
+    for snapshot in report.snapshots.iter().filter(|snapshot| snapshot.wrong.is_none()) {
+        lines.push(format!("snapshot  after frame {}: its state is the one that the log gives", n(snapshot.frame)));
     }
     lines.push(format!("state     {}", hex(&report.state_hash)));
     lines

@@ -17,8 +17,9 @@ use florin_core::outcome::Outcome;
 use florin_core::replay::Ledger;
 use florin_core::request::{Action, ItemKind, Side};
 use florin_core::state_hash::{LogPosition, State, hash_of, state_hash};
-use florin_wal::{DataLock, Frame, LockError, RecoverError, RecoveryReport};
+use florin_wal::{DataLock, Frame, KeyRing, LedgerManifest, LockError, RecoverError, RecoveryReport};
 
+use crate::snapshots::{SnapshotFolder, SnapshotManifest};
 use crate::start::view;
 
 /// Shards of the ledger that the fold is compared with: several, so that routing is a part of what is verified.
@@ -41,6 +42,17 @@ pub struct VerifyReport {
     pub turnover: Vec<(Asset, u128)>,
     /// BLAKE3 of the state.
     pub state_hash: [u8; 32],
+    /// The snapshots, oldest first.
+    pub snapshots: Vec<CheckedSnapshot>,
+}
+
+/// A snapshot against the fold of the log up to its position.
+#[derive(Clone, Debug)]
+pub struct CheckedSnapshot {
+    /// Its last frame.
+    pub frame: u64,
+    /// Why it is not what the log says, if it is not.
+    pub wrong: Option<String>,
 }
 
 /// Why a ledger was not found good.
@@ -65,6 +77,7 @@ pub fn verify(data: &Path, progress: &mut dyn FnMut(u64)) -> Result<VerifyReport
     })?;
     let mut fold = Fold::default();
     let mut ledger = Ledger::new(COMPARED_SHARDS, RoundLimits::default(), 0);
+    let mut snapshots = Snapshots::read(data)?;
     let scanned = florin_wal::scan(data, &mut |frame: Frame<'_>| {
         progress((frame.payload.len() + frame.vouchers.len()) as u64);
         let view = view(&frame).map_err(|e| e.to_string())?;
@@ -72,6 +85,7 @@ pub fn verify(data: &Path, progress: &mut dyn FnMut(u64)) -> Result<VerifyReport
             fold.row(view.record(index).map_err(|e| e.to_string())?)?;
         }
         fold.end(view.head().number);
+        snapshots.compare(&frame, &fold);
         ledger.apply_frame(&view).map_err(|e| e.to_string())
     });
     let log = scanned.map_err(|error| match error {
@@ -86,7 +100,60 @@ pub fn verify(data: &Path, progress: &mut dyn FnMut(u64)) -> Result<VerifyReport
         return Err(VerifyError::Damage("the folded log and the recovered state differ: this is a bug".into()));
     }
     let Fold { posted, refused, entries, accounts, .. } = fold;
-    Ok(VerifyReport { log, posted, refused, entries, accounts: accounts.len() as u64, turnover, state_hash: folded })
+    let (accounts, snapshots) = (accounts.len() as u64, snapshots.checked());
+    Ok(VerifyReport { log, posted, refused, entries, accounts, turnover, state_hash: folded, snapshots })
+}
+
+/// The snapshots of a ledger, and what was found of each.
+struct Snapshots(Vec<(CheckedSnapshot, Option<Loaded>)>);
+
+/// What a snapshot says, as long as it was not compared.
+struct Loaded {
+    manifest: SnapshotManifest,
+    state_hash: [u8; 32],
+}
+
+impl Snapshots {
+    fn read(data: &Path) -> Result<Snapshots, VerifyError> {
+        let could_not = |error: &dyn std::fmt::Display| VerifyError::CouldNotRun(error.to_string());
+        let manifest = LedgerManifest::load(data).map_err(|error| could_not(&error))?;
+        let keys = KeyRing::load(data).map_err(|error| could_not(&error))?;
+        let folder = SnapshotFolder::new(data, manifest.ledger);
+        let positions = folder.positions().map_err(|error| could_not(&error))?;
+        let read = |frame: u64| {
+            let loaded = folder.manifest(frame, &keys).and_then(|manifest| {
+                let ledger = folder.restore(&manifest, Ledger::new(COMPARED_SHARDS, RoundLimits::default(), 0))?;
+                Ok(Loaded { manifest, state_hash: state_hash(&ledger) })
+            });
+            match loaded {
+                Ok(loaded) => (CheckedSnapshot { frame, wrong: None }, Some(loaded)),
+                Err(error) => (CheckedSnapshot { frame, wrong: Some(error.to_string()) }, None),
+            }
+        };
+        Ok(Snapshots(positions.into_iter().map(read).collect()))
+    }
+
+    /// Compares the snapshot after a frame, if there is one, with the fold up to there.
+    fn compare(&mut self, frame: &Frame<'_>, fold: &Fold) {
+        for (checked, loaded) in self.0.iter_mut().filter(|(checked, _)| checked.frame == frame.head.number) {
+            let Some(Loaded { manifest, state_hash }) = loaded.take() else { continue };
+            if !manifest.is_of(&frame.head) {
+                checked.wrong = Some("it is of another log".into());
+            } else if fold.hash() != state_hash {
+                checked.wrong = Some("its state is not the one that the log gives: this is a bug".into());
+            }
+        }
+    }
+
+    fn checked(self) -> Vec<CheckedSnapshot> {
+        let behind = |(mut checked, loaded): (CheckedSnapshot, Option<Loaded>)| {
+            if loaded.is_some() {
+                checked.wrong = Some("the log ends before it".into());
+            }
+            checked
+        };
+        self.0.into_iter().map(behind).collect()
+    }
 }
 
 /// The state as a fold of rows.

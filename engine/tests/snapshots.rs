@@ -128,7 +128,9 @@ fn a_start_from_a_snapshot_comes_to_the_state_of_the_log_with_any_number_of_shar
         assert_eq!((report.state_hash, report.ids), (expected.state_hash, expected.ids), "{shards} shards");
         assert!(report.snapshots_refused.is_empty());
     }
-    assert_eq!(verify(&data, &mut |_| {}).expect("a good ledger").state_hash, expected.state_hash.expect("asked for"));
+    let verified = verify(&data, &mut |_| {}).expect("a good ledger");
+    assert_eq!(verified.state_hash, expected.state_hash.expect("asked for"));
+    assert!(verified.snapshots.len() == 2 && verified.snapshots.iter().all(|snapshot| snapshot.wrong.is_none()));
     // Ids before the snapshot are known, payments go on, and the next snapshot is made of this one.
     run(async {
         let Started { engine, .. } = start(options(&data, 3, 2)).await.expect("a start");
@@ -173,6 +175,11 @@ fn a_damaged_snapshot_is_left_aside_and_said_so() {
             let [refused] = &report.snapshots_refused[..] else { panic!("{what}: not said") };
             assert!(base.frame < newest_frame && refused.contains(name), "{what}: {refused}");
             assert_eq!(report.state_hash, good.state_hash, "{what}");
+            let verified = verify(&data, &mut |_| {}).expect("a good log").snapshots;
+            let [None, Some(wrong)] = [0, 1].map(|at: usize| verified[at].wrong.clone()) else {
+                panic!("{what}: not found")
+            };
+            assert!(wrong.contains(name), "{what}: {wrong}");
             damages += 1;
         }
         std::fs::write(&file, &bytes).expect("the file as it was");
@@ -243,6 +250,8 @@ fn a_snapshot_of_another_log_of_the_ledger_is_refused() {
     }
     std::fs::remove_dir_all(one.join("snapshots")).expect("snapshots to remove");
     copy(&other.join("snapshots"), &one.join("snapshots"));
+    let verified = verify(&one, &mut |_| {}).expect("a good log").snapshots;
+    assert!(verified.iter().all(|snapshot| snapshot.wrong.as_ref().is_some_and(|wrong| wrong.contains("another log"))));
     let error = start_error(&one);
     assert!(error.contains("the snapshot of this frame is of another log"), "{error}");
 }

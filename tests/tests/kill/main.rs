@@ -32,7 +32,7 @@ use tokio::time::timeout;
 use server::{DEADLINE, Server, exited};
 
 /// Kills by the normal suite.
-const KILLS: u64 = 20;
+const KILLS: u64 = 50;
 /// Answers that a client hears before a kill, at most.
 const ANSWERS_MAX: usize = 40;
 /// The run is the same every time, up to the moments of the kills.
