@@ -8,8 +8,8 @@ use crate::error::{CliError, CliResult};
 use crate::items::{follow, post};
 use crate::output::Output;
 use crate::{
-    account, balance, bench, find, import, init, institution, log, probe_disk, quickstart, serve, show, statement,
-    stats, verify, watch,
+    account, backup, balance, bench, find, import, init, institution, log, probe_disk, quickstart, serve, show,
+    statement, stats, verify, watch,
 };
 
 /// An account engine for payments: double-entry balances, durable and exact
@@ -54,6 +54,8 @@ pub enum Command {
     Institution(institution::InstitutionArguments),
     Day(institution::DayArguments),
     Verify(verify::VerifyArguments),
+    Backup(backup::BackupArguments),
+    Restore(backup::RestoreArguments),
     Log(log::LogArguments),
     Bench(bench::BenchArguments),
     Stats(stats::StatsArguments),
@@ -64,7 +66,19 @@ impl Command {
     /// Whether it asks for accounts and transactions, which are those of one institution.
     fn asks_an_institution(&self) -> bool {
         use Command::*;
-        !matches!(self, Quickstart(_) | Init(_) | Serve(_) | Verify(_) | Log(_) | Bench(_) | Stats(_) | ProbeDisk(_))
+        !matches!(
+            self,
+            Quickstart(_)
+                | Init(_)
+                | Serve(_)
+                | Verify(_)
+                | Backup(_)
+                | Restore(_)
+                | Log(_)
+                | Bench(_)
+                | Stats(_)
+                | ProbeDisk(_)
+        )
     }
 
     /// Whether all that it does is to list what there is, so that it ends when nobody reads on.
@@ -106,6 +120,8 @@ impl Command {
             Command::Day(arguments) => institution::run_day(arguments, output),
             Command::Import(arguments) => import::run(arguments, output),
             Command::Verify(arguments) => verify::run(arguments, output),
+            Command::Backup(arguments) => backup::run(arguments, output),
+            Command::Restore(arguments) => backup::run_restore(arguments, output),
             Command::Log(arguments) => log::run(arguments, output),
             Command::Bench(arguments) => bench::run(arguments, output),
             Command::Stats(arguments) => stats::run(arguments, output),

@@ -1,12 +1,13 @@
 //! `florin`: the one binary. Reads the command line, runs one command, and turns its result into text and an exit code.
 //!
-//! It decides nothing about money: every command but `init`, `log`, `verify` and `probe-disk` asks a server through the
+//! It decides nothing about money: every command but `init`, `log`, `verify`, `backup`, `restore` and `probe-disk` asks a server through the
 //! client library.
 
 mod account;
 mod amount;
 mod args;
 mod assets;
+mod backup;
 mod balance;
 mod bench;
 mod client;

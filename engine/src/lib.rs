@@ -4,6 +4,7 @@
 //! reflects is durable.
 #![forbid(unsafe_code)]
 
+mod backup;
 mod clock;
 mod coordinator_actor;
 mod handle;
@@ -16,6 +17,7 @@ mod stages;
 mod start;
 mod verify;
 
+pub use backup::{BackupError, BackupReport, back_up, restore};
 pub use handle::*;
 pub use snapshots::{SnapshotError, SnapshotFolder, SnapshotManifest, SnapshotStats};
 pub use stages::{Stage, StageFigures, Stages};

@@ -144,6 +144,44 @@ impl SnapshotFolder {
         Ok(Recovered { base: None, refused })
     }
 
+    /// Copies the newest good snapshot of at most so many frames to another folder and checks it there; the only one in it then. Gives
+    /// its position.
+    pub(crate) fn copy_newest(
+        &self,
+        keys: &KeyRing,
+        to: &SnapshotFolder,
+        frames: u64,
+    ) -> Result<Option<u64>, SnapshotError> {
+        for frame in self.positions()?.into_iter().rev().filter(|frame| *frame <= frames) {
+            // One that is damaged, or was removed meanwhile, is left where it is.
+            let Ok(manifest) = self.check(frame, keys) else { continue };
+            if to.check(frame, keys).is_err() {
+                let path = to.begin(frame)?;
+                let (from, state) = (self.path(frame).join(STATE_FILE), path.join(STATE_FILE));
+                match std::fs::copy(&from, &state) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        to.remove(&path)?;
+                        continue;
+                    }
+                    copied => copied.map_err(SnapshotError::io(&state))?,
+                };
+                File::open(&state).and_then(|file| file.sync_all()).map_err(SnapshotError::io(&state))?;
+                to.publish(&path, &manifest, keys)?;
+                to.check(frame, keys)?;
+            }
+            to.keep_only(&[frame])?;
+            return Ok(Some(frame));
+        }
+        Ok(None)
+    }
+
+    /// The manifest of a snapshot that is good to its last record.
+    fn check(&self, frame: u64, keys: &KeyRing) -> Result<SnapshotManifest, SnapshotError> {
+        let manifest = self.manifest(frame, keys)?;
+        self.records(&manifest)?.try_for_each(|record| record.map(drop))?;
+        Ok(manifest)
+    }
+
     /// Makes a place for a snapshot that is to be written, without what an earlier try left there.
     fn begin(&self, frame: u64) -> Result<PathBuf, SnapshotError> {
         let path = self.path(frame);

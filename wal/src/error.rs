@@ -1,8 +1,9 @@
 //! What can go wrong, per operation. Every message names the file, the offset where there is one, and what to do.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -317,6 +318,57 @@ impl<E> RecoverError<E> {
             RecoverError::Frame { file, offset, frame, reason } => RecoverError::Frame { file, offset, frame, reason },
             RecoverError::Apply { .. } => return None,
         })
+    }
+}
+
+/// Why a log was not copied. The log itself was not touched.
+#[derive(Debug, Error)]
+pub enum CopyError {
+    /// The log that was to be copied is not good.
+    #[error(transparent)]
+    Source(#[from] RecoverError<Infallible>),
+    /// The copy is not good.
+    #[error("the copy is not good: {0}")]
+    Copy(Box<RecoverError<Infallible>>),
+    /// A file or folder cannot be read or written.
+    #[error("{}: {source}", file.display())]
+    Io {
+        /// Which.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The folder is neither empty nor a copy.
+    #[error("{} has other files in it", folder.display())]
+    NotEmpty {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The folder has a copy of another ledger.
+    #[error("{} has a copy of another ledger", folder.display())]
+    OtherLedger {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The copy goes further than the log.
+    #[error("{} goes on to frame {has}, but the log to be copied ends at frame {frame}", folder.display())]
+    Ahead {
+        /// The folder.
+        folder: PathBuf,
+        /// Its last frame.
+        has: u64,
+        /// Last frame of the log.
+        frame: u64,
+    },
+    /// Nothing is durable yet.
+    #[error("there is nothing in the log yet")]
+    Nothing,
+}
+
+impl CopyError {
+    pub(crate) fn io(file: &Path) -> impl FnOnce(io::Error) -> CopyError {
+        let file = file.to_path_buf();
+        move |source| CopyError::Io { file, source }
     }
 }
 

@@ -94,10 +94,14 @@ impl KeyRing {
 
     /// Reads all `keys/chain-ID.key` of a data directory.
     pub fn load(data: &Path) -> Result<KeyRing, KeyError> {
-        let folder = data.join(KEY_FOLDER);
-        let failed = |source| KeyError::Io { file: folder.clone(), source };
+        KeyRing::load_folder(&data.join(KEY_FOLDER))
+    }
+
+    /// Reads all `chain-ID.key` of a folder.
+    pub fn load_folder(folder: &Path) -> Result<KeyRing, KeyError> {
+        let failed = |source| KeyError::Io { file: folder.to_path_buf(), source };
         let mut keys = Vec::new();
-        for entry in std::fs::read_dir(&folder).map_err(failed)? {
+        for entry in std::fs::read_dir(folder).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name();
             let id = name.to_str().and_then(|name| name.strip_prefix("chain-")?.strip_suffix(".key"));
             let Some(id) = id else { continue };
@@ -109,7 +113,7 @@ impl KeyRing {
             keys.push(key);
         }
         if keys.is_empty() {
-            return Err(KeyError::NoKey { folder });
+            return Err(KeyError::NoKey { folder: folder.to_path_buf() });
         }
         Ok(KeyRing::new(keys))
     }

@@ -14,6 +14,7 @@
 
 mod ahead;
 mod block;
+mod copy;
 mod create;
 mod disk;
 mod error;
@@ -44,10 +45,12 @@ mod walk;
 mod watermark;
 mod writer;
 
+pub use copy::{CopyReport, Extent, copy_log};
 pub use create::create_ledger;
 pub use disk::{DiskStorage, IoMode, IoReport, WriteMode};
 pub use error::{
-    CreateError, Damage, KeyError, LockError, LogFailure, ManifestError, Proof, ReadError, RecoverError, StartError,
+    CopyError, CreateError, Damage, KeyError, LockError, LogFailure, ManifestError, Proof, ReadError, RecoverError,
+    StartError,
 };
 pub use frame::{Frame, FrameHead, FramePlace};
 pub use key::{ChainKey, KeyRing};

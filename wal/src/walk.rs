@@ -78,6 +78,8 @@ pub(crate) struct Walked {
     pub groups: u64,
     pub bytes: u64,
     pub stray_blocks: u64,
+    /// The last good group.
+    pub last_group: Option<GroupHead>,
     /// The next segment continues the log but not where it ended here: groups are missing.
     pub gap: Option<SegmentHead>,
 }
@@ -165,8 +167,17 @@ pub(crate) fn walk<E>(
         mac: chain_start(&manifest.ledger),
     };
     let stop = Stop { segment: FIRST_SEGMENT - 1, offset: 0, bad: None, next: "" };
-    let mut walked =
-        Walked { end, heads: Vec::new(), stop, frames: 0, groups: 0, bytes: 0, stray_blocks: 0, gap: None };
+    let mut walked = Walked {
+        end,
+        heads: Vec::new(),
+        stop,
+        frames: 0,
+        groups: 0,
+        bytes: 0,
+        stray_blocks: 0,
+        last_group: None,
+        gap: None,
+    };
     let mut memory = Window::memory(manifest.segment_bytes);
     loop {
         let ordinal = walked.stop.segment + 1;
@@ -282,6 +293,7 @@ impl Walked {
             }
             self.frames_of(keys, &head, body, each)?;
             self.groups += 1;
+            self.last_group = Some(head);
             self.bytes += head.bytes();
             self.end.next_group += 1;
             self.end.offset += head.bytes();

@@ -51,10 +51,15 @@ fn slot_offset(counter: u64) -> u64 {
 
 /// The bytes of the file of a new ledger: both slots good, at frame 0.
 pub(crate) fn initial(ledger: LedgerId) -> Blocks {
+    file(ledger, 0, 0, 0)
+}
+
+/// The bytes of a file with both slots good, at this position.
+pub(crate) fn file(ledger: LedgerId, frame: u64, group: u64, segment: u64) -> Blocks {
     let mut blocks = Blocks::new(WATERMARK_BYTES);
     for counter in [1, 2] {
         let at = slot_offset(counter) as usize;
-        let slot = WatermarkSlot { ledger, counter, frame: 0, group: 0, segment: 0 };
+        let slot = WatermarkSlot { ledger, counter, frame, group, segment };
         slot.encode(&mut blocks.bytes_mut()[at..at + BLOCK_BYTES]);
     }
     blocks

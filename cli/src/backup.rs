@@ -1,0 +1,139 @@
+//! `florin backup` and `florin restore`: a ledger in another folder. The copying itself is in florin-engine.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use florin_engine::{BackupError, BackupReport, back_up, restore};
+use florin_wal::CopyError;
+use serde_json::json;
+
+use crate::amount::format_count;
+use crate::error::{CliError, CliResult, EXIT_FINE, chain};
+use crate::output::Output;
+use crate::verify::{hex, lines, verify};
+
+/// Copy a ledger to another folder, while its server is running or not
+///
+/// Copies the log up to what is proven to be durable, and the newest snapshot, and checks the whole copy. The next backup into the
+/// same folder copies only segments that are new. Keys are not part of it: keep DIR/keys apart, without them nothing is restored.
+#[derive(Debug, Args)]
+pub struct BackupArguments {
+    /// The ledger's folder
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The backup: a new or empty folder, or an earlier backup of the same ledger
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+}
+
+/// Make a ledger in a new folder from a backup
+///
+/// Copies the log and the snapshot, checks them, puts the keys in place, and verifies the result as `florin verify` does. It can be
+/// served with any number of shards. Stop the old ledger for good before you serve it: two that go on are two ledgers.
+#[derive(Debug, Args)]
+pub struct RestoreArguments {
+    /// The backup
+    #[arg(long, value_name = "DIR")]
+    from: PathBuf,
+    /// The folder with the ledger's keys
+    #[arg(long, value_name = "DIR")]
+    keys: PathBuf,
+    /// The ledger's new folder; made if it does not exist, else empty
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+}
+
+/// Runs `florin backup`.
+pub fn run(arguments: &BackupArguments, output: Output) -> CliResult {
+    let begun = std::time::Instant::now();
+    let report = back_up(&arguments.data, &arguments.to).map_err(backup_error)?;
+    let seconds = begun.elapsed().as_secs_f64();
+    output.text(copied(&report));
+    output.text(format!(
+        "{}: a good backup up to frame {}, row {} ({seconds:.2} s)",
+        arguments.to.display(),
+        format_count(report.log.log.last_frame),
+        format_count(report.log.log.last_sequence),
+    ));
+    output.text(format!(
+        "  next: keep {} in another place; a backup is restored with it",
+        arguments.data.join("keys").display()
+    ));
+    output.object(&object(&report, seconds));
+    Ok(EXIT_FINE)
+}
+
+/// Runs `florin restore`.
+pub fn run_restore(arguments: &RestoreArguments, output: Output) -> CliResult {
+    let begun = std::time::Instant::now();
+    let report = restore(&arguments.from, &arguments.keys, &arguments.to).map_err(backup_error)?;
+    output.text(copied(&report));
+    let verified = verify(&arguments.to)?;
+    lines(&verified).into_iter().for_each(|line| output.text(line));
+    let seconds = begun.elapsed().as_secs_f64();
+    output.text(format!("restored to {} ({seconds:.2} s)", arguments.to.display()));
+    output.text(format!("  next: florin serve --data {}", arguments.to.display()));
+    let mut object = object(&report, seconds);
+    object["state_hash"] = json!(hex(&verified.state_hash));
+    output.object(&object);
+    Ok(EXIT_FINE)
+}
+
+fn copied(report: &BackupReport) -> String {
+    let log = &report.log;
+    let there = log.log.segments - log.copied;
+    let snapshot = match report.snapshot {
+        Some(frame) => format!("the snapshot after frame {}", format_count(frame)),
+        None => "no snapshot".into(),
+    };
+    format!(
+        "copied {} segments, {} bytes; {} were there; {snapshot}",
+        format_count(log.copied),
+        format_count(log.bytes),
+        format_count(there)
+    )
+}
+
+fn object(report: &BackupReport, seconds: f64) -> serde_json::Value {
+    let log = &report.log;
+    json!({
+        "segments": log.log.segments,
+        "segments_copied": log.copied,
+        "bytes_copied": log.bytes.to_string(),
+        "last_frame": log.log.last_frame.to_string(),
+        "last_sequence": log.log.last_sequence.to_string(),
+        "head_mac": hex(&log.log.head_mac),
+        "snapshot_frame": report.snapshot.map(|frame| frame.to_string()),
+        "seconds": seconds,
+    })
+}
+
+fn backup_error(error: BackupError) -> CliError {
+    let what = chain(&error);
+    match &error {
+        BackupError::Log(CopyError::Copy(_)) => CliError::disagree(
+            what,
+            "the copy in that folder is damaged, the ledger is as it was: make a backup into a new folder",
+        ),
+        BackupError::Log(CopyError::Source(_)) => CliError::disagree(
+            what,
+            "nothing was changed in the folder that it is in; see docs/operations.md, 'Damage'",
+        ),
+        BackupError::Log(CopyError::NotEmpty { .. } | CopyError::OtherLedger { .. }) | BackupError::NotEmpty(_) => {
+            CliError::cannot(what, "choose a new or empty folder")
+        }
+        BackupError::Log(CopyError::Ahead { .. }) => CliError::disagree(
+            what,
+            "this ledger has lost something, or went on from an older backup: keep both folders and find out which is the right one",
+        ),
+        BackupError::Log(CopyError::Nothing) => CliError::cannot(what, "make a backup once there are accounts"),
+        BackupError::Key(_) => {
+            CliError::cannot(what, "name the folder with the ledger's keys, as it was in its data folder")
+        }
+        BackupError::Manifest(_) => CliError::cannot(what, "check the path of the folder to copy"),
+        BackupError::Log(CopyError::Io { .. }) | BackupError::Snapshot(_) | BackupError::Io { .. } => CliError::cannot(
+            what,
+            "check that the folders can be read and written and that there is room, then run it again",
+        ),
+    }
+}

@@ -1,0 +1,208 @@
+//! A copy of a log in another folder: of a ledger that is being written, for a backup, or of a backup, to restore it. Only what is new
+//! is copied, and the copy is checked as a whole before it is said to be good.
+//!
+//! The copy of a log that is being written ends before its last group: a group is proof that all before it was durable, and of itself
+//! nothing is proven. The keys are not copied: who has the backup alone can neither go on with it nor forge it.
+
+use crate::disk::{DiskStorage, IoMode, sync_directory};
+use crate::error::{CopyError, RecoverError};
+use crate::evidence;
+use crate::format::WatermarkSlot;
+use crate::key::KeyRing;
+use crate::ledger::{LedgerManifest, MANIFEST_FILE};
+use crate::limits::BLOCK_BYTES;
+use crate::recover::read_watermark;
+use crate::segments::{LOG_FOLDER, segment_name};
+use crate::storage::Access;
+use crate::verify::scan_on;
+use crate::walk::{RecoveryReport, Walked, walk};
+use crate::watermark::{self, WATERMARK_FILE};
+use std::convert::Infallible;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// How much of a log is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// What is proven to be durable while a server may be writing.
+    Proven,
+    /// All of it: nobody is writing.
+    Whole,
+}
+
+/// What was copied.
+#[derive(Clone, Debug)]
+pub struct CopyReport {
+    /// What the check of the whole copy found.
+    pub log: RecoveryReport,
+    /// Segments that were copied now; the others were there.
+    pub copied: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+}
+
+/// Where a copy ends.
+struct End {
+    frame: u64,
+    group: u64,
+    /// The last segment and how many bytes of it; none if nothing is proven.
+    segment: u64,
+    bytes: u64,
+}
+
+/// Copies the log in `data` to `to`, a new folder or an earlier copy. Keys are those of the ledger.
+pub fn copy_log(data: &Path, keys: &KeyRing, to: &Path, extent: Extent) -> Result<CopyReport, CopyError> {
+    let manifest = LedgerManifest::load(data).map_err(RecoverError::Manifest)?;
+    let is_new = !to.join(MANIFEST_FILE).exists();
+    if is_new {
+        prepare(to)?;
+    }
+    let end = end_of(data, &manifest, keys, extent)?;
+    // The last segment of an earlier copy was cut: it may have become longer, though it looks the same.
+    let complete = if is_new { 0 } else { check_earlier(to, &manifest, end.frame)?.segment.saturating_sub(1) };
+    let (mut copied, mut bytes) = (0, 0);
+    for ordinal in 1..=end.segment {
+        let name = segment_name(ordinal);
+        let (from, into) = (data.join(&name), to.join(&name));
+        let limit = if ordinal == end.segment { Some((end.bytes, manifest.segment_bytes)) } else { None };
+        // A sealed segment never changes: one that is there whole is not copied again. What it holds is checked below.
+        if ordinal <= complete && is_same_segment(&from, &into).map_err(CopyError::io(&into))? {
+            continue;
+        }
+        bytes += copy_file(&from, &into, limit)?;
+        copied += 1;
+    }
+    sync_directory(&to.join(LOG_FOLDER)).map_err(CopyError::io(&to.join(LOG_FOLDER)))?;
+    // After the log, as always: it may be behind, never ahead.
+    let mark = watermark::file(manifest.ledger, end.frame, end.group, end.segment);
+    replace(&to.join(WATERMARK_FILE), mark.bytes())?;
+    if is_new {
+        // At last: before it the folder is no ledger.
+        replace(&to.join(MANIFEST_FILE), manifest.to_text().as_bytes())?;
+    }
+    Ok(CopyReport { log: check(to, &manifest, keys)?, copied, bytes })
+}
+
+fn prepare(to: &Path) -> Result<(), CopyError> {
+    std::fs::create_dir_all(to).map_err(CopyError::io(to))?;
+    if std::fs::read_dir(to).map_err(CopyError::io(to))?.next().is_some() && !to.join(LOG_FOLDER).is_dir() {
+        return Err(CopyError::NotEmpty { folder: to.to_path_buf() });
+    }
+    let log = to.join(LOG_FOLDER);
+    std::fs::create_dir_all(&log).map_err(CopyError::io(&log))?;
+    sync_directory(to).map_err(CopyError::io(to))?;
+    let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    sync_directory(parent).map_err(CopyError::io(parent))
+}
+
+fn open_storage(folder: &Path) -> Result<DiskStorage, CopyError> {
+    DiskStorage::open(folder, IoMode::Buffered, WATERMARK_FILE).map_err(CopyError::io(folder))
+}
+
+/// Walks the log and says up to where it is to be copied. What recovery would call damage is not copied.
+fn end_of(data: &Path, manifest: &LedgerManifest, keys: &KeyRing, extent: Extent) -> Result<End, CopyError> {
+    let storage = open_storage(data)?;
+    let watermark = read_watermark::<Infallible>(&storage, manifest)?;
+    let walk = || walk::<Infallible>(&storage, manifest, keys, Access::Read, &mut |_| Ok(()));
+    let walked = walk()?;
+    if let Some(damage) = evidence::damage::<Infallible>(&storage, &walked, &watermark, 0, Access::Read)? {
+        // Beside a writer the end moves on while it is looked at. Damage does not: then a second walk stops where the first did.
+        let place = |walked: &Walked| (walked.stop.segment, walked.stop.offset);
+        if extent == Extent::Whole || place(&walk()?) <= place(&walked) {
+            return Err(CopyError::Source(RecoverError::Damaged(Box::new(damage))));
+        }
+    }
+    let end = match (extent, &walked.last_group) {
+        (Extent::Whole, Some(last)) => {
+            let (frame, bytes) = (walked.end.last_frame, walked.end.offset);
+            End { frame, group: last.number, segment: last.ordinal, bytes }
+        }
+        (Extent::Proven, Some(last)) => {
+            let (frame, group) = (last.durable_upto, last.number - 1);
+            // The first group of a segment was written with the segment's first block.
+            match last.offset == BLOCK_BYTES as u64 {
+                true => End { frame, group, segment: last.ordinal - 1, bytes: manifest.segment_bytes },
+                false => End { frame, group, segment: last.ordinal, bytes: last.offset },
+            }
+        }
+        (_, None) => End { frame: 0, group: 0, segment: 0, bytes: 0 },
+    };
+    match end.segment {
+        0 => Err(CopyError::Nothing),
+        _ => Ok(end),
+    }
+}
+
+/// An earlier copy must be of this ledger, and must not go further than it. Gives its end.
+fn check_earlier(to: &Path, manifest: &LedgerManifest, frame: u64) -> Result<WatermarkSlot, CopyError> {
+    let earlier = LedgerManifest::load(to).map_err(RecoverError::Manifest)?;
+    if earlier != *manifest {
+        return Err(CopyError::OtherLedger { folder: to.to_path_buf() });
+    }
+    let mark = read_watermark::<Infallible>(&open_storage(to)?, manifest)?;
+    match mark.frame > frame {
+        true => Err(CopyError::Ahead { folder: to.to_path_buf(), has: mark.frame, frame }),
+        false => Ok(mark),
+    }
+}
+
+fn is_same_segment(from: &Path, into: &Path) -> io::Result<bool> {
+    let first_block = |path: &Path| -> io::Result<(u64, [u8; BLOCK_BYTES])> {
+        let (mut file, mut block) = (File::open(path)?, [0; BLOCK_BYTES]);
+        file.read_exact(&mut block)?;
+        Ok((file.metadata()?.len(), block))
+    };
+    match first_block(into) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) => Ok(false),
+        there => Ok(there? == first_block(from)?),
+    }
+}
+
+/// Copies a file under another name, makes it durable and renames it. With a limit: so many bytes, and zeros up to a length.
+fn copy_file(from: &Path, into: &Path, limit: Option<(u64, u64)>) -> Result<u64, CopyError> {
+    let new = new_name(into);
+    let source = File::open(from).map_err(CopyError::io(from))?;
+    let mut target = create(&new)?;
+    let failed = CopyError::io(&new);
+    let copied = match limit {
+        None => io::copy(&mut &source, &mut target),
+        Some((bytes, length)) => io::copy(&mut (&source).take(bytes), &mut target).and_then(|copied| {
+            // Written, not left out: a log is written into blocks that are there.
+            io::copy(&mut io::repeat(0).take(length - copied), &mut target).map(|_| copied)
+        }),
+    };
+    let copied = copied.and_then(|copied| target.sync_all().map(|()| copied)).map_err(failed)?;
+    std::fs::rename(&new, into).map_err(CopyError::io(into))?;
+    Ok(copied)
+}
+
+/// Writes a small file under another name, makes it durable and renames it.
+fn replace(file: &Path, bytes: &[u8]) -> Result<(), CopyError> {
+    let new = new_name(file);
+    let mut written = create(&new)?;
+    written.write_all(bytes).and_then(|()| written.sync_all()).map_err(CopyError::io(&new))?;
+    std::fs::rename(&new, file).map_err(CopyError::io(file))?;
+    let folder = file.parent().expect("it is in the copy");
+    sync_directory(folder).map_err(CopyError::io(folder))
+}
+
+fn create(path: &Path) -> Result<File, CopyError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o640).open(path).map_err(CopyError::io(path))
+}
+
+fn new_name(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".new");
+    name.into()
+}
+
+/// Checks the copy as a recovery would.
+fn check(to: &Path, manifest: &LedgerManifest, keys: &KeyRing) -> Result<RecoveryReport, CopyError> {
+    let storage = open_storage(to)?;
+    let io = storage.report().clone();
+    let scanned = scan_on::<Infallible>(&storage, io, manifest, keys, &mut |_| Ok(()));
+    scanned.map_err(|error| CopyError::Copy(Box::new(error)))
+}
