@@ -6,13 +6,31 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, RecvTimeoutError};
 use florin_wal::LogReader;
 
-/// Bytes a second that are read or written while the log is being written: as for the zeros of spare segments, which at
-/// this pace cost the log's writes a millisecond or two at the 99.9th percentile.
-const PACE_BYTES_PER_SECOND: u64 = 60_000_000;
 /// The log counts as being written for so long after its last frame.
 const QUIET_AFTER: Duration = Duration::from_millis(100);
 /// The lowest priority there is: the thread runs when nobody else wants to.
 const NICENESS: i32 = 19;
+
+/// What is less is rested for later: a sleep takes some 60 µs at least, however short it was meant to be.
+const SHORTEST_REST: Duration = Duration::from_millis(2);
+
+/// How a thread goes while the log is being written.
+#[derive(Clone, Copy, Debug)]
+pub struct Gait {
+    /// So many times as long as it worked it rests. Priority alone is not enough: what it does in idle moments still costs the others
+    /// their caches and the memory's bandwidth.
+    pub rest_factor: u32,
+    /// Most bytes a second that are read or written.
+    pub bytes_per_second: u64,
+}
+
+impl Gait {
+    /// For what has time: bytes as for the zeros of spare segments, which at this pace cost the log's writes a millisecond or two at the
+    /// 99.9th percentile.
+    pub const SLOW: Gait = Gait { rest_factor: 15, bytes_per_second: 60_000_000 };
+    /// For what has fallen far behind: half of a core that nobody else wants.
+    pub const HURRIED: Gait = Gait { rest_factor: 1, bytes_per_second: 400_000_000 };
+}
 
 /// The engine stops.
 #[derive(Debug)]
@@ -22,21 +40,25 @@ pub struct Stopped;
 pub struct Pace {
     log: LogReader,
     stopped: Receiver<()>,
-    /// So many times as long as it worked the thread rests while the log is being written. Priority alone is not enough: what it does in
-    /// idle moments still costs the others their caches and the memory's bandwidth.
-    rest_factor: u32,
+    gait: Gait,
     /// Last durable frame when the pace was kept last, and when it was last seen to be another.
     durable: u64,
     written_at: Instant,
-    /// When the last rest was over.
+    /// When the last rest was over, and the bytes since.
     resumed: Instant,
+    bytes: u64,
 }
 
 impl Pace {
     /// The pace of a thread that is to end when the other side of `stopped` is gone.
-    pub fn new(log: LogReader, stopped: Receiver<()>, rest_factor: u32) -> Pace {
+    pub fn new(log: LogReader, stopped: Receiver<()>) -> Pace {
         let (durable, now) = (log.durable(), Instant::now());
-        Pace { log, stopped, rest_factor, durable, written_at: now, resumed: now }
+        Pace { log, stopped, gait: Gait::SLOW, durable, written_at: now, resumed: now, bytes: 0 }
+    }
+
+    /// Changes the gait.
+    pub fn go(&mut self, gait: Gait) {
+        self.gait = gait;
     }
 
     /// Gives the calling thread the lowest priority.
@@ -54,14 +76,16 @@ impl Pace {
         if self.written_at.elapsed() > QUIET_AFTER {
             return self.rest(Duration::ZERO);
         }
-        let for_disk = Duration::from_nanos(bytes as u64 * 1_000_000_000 / PACE_BYTES_PER_SECOND);
-        self.rest(for_disk.max(self.resumed.elapsed() * self.rest_factor))
+        self.bytes += bytes as u64;
+        let for_disk = Duration::from_nanos(self.bytes * 1_000_000_000 / self.gait.bytes_per_second);
+        let rest = for_disk.max(self.resumed.elapsed() * self.gait.rest_factor);
+        if rest < SHORTEST_REST { Ok(()) } else { self.rest(rest) }
     }
 
     /// Rests for a time, or until the engine stops.
     pub fn rest(&mut self, time: Duration) -> Result<(), Stopped> {
         let told = self.stopped.recv_timeout(time);
-        self.resumed = Instant::now();
+        (self.resumed, self.bytes) = (Instant::now(), 0);
         match told {
             Err(RecvTimeoutError::Timeout) => Ok(()),
             Ok(()) | Err(RecvTimeoutError::Disconnected) => Err(Stopped),

@@ -19,8 +19,6 @@ use crate::pace::Pace;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long to leave alone what could not be built, because the disk is full or a segment is damaged.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
-/// While the log is being written the thread rests so many times as long as it worked.
-const REST_FACTOR: u32 = 15;
 /// Blocks that are checked before the pace is kept.
 const CHECK_BLOCKS: u32 = 256;
 
@@ -79,7 +77,7 @@ pub fn start_building(reader: LogReader, catalog: Arc<Catalog>, build: bool) -> 
     let (stop, stopped) = bounded(0);
     let tally = Arc::new(Tally::default());
     let builder = Builder {
-        pace: Pace::new(reader.clone(), stopped, REST_FACTOR),
+        pace: Pace::new(reader.clone(), stopped),
         reader,
         catalog: Arc::clone(&catalog),
         tally: Arc::clone(&tally),

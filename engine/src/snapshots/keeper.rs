@@ -14,14 +14,12 @@ use florin_wal::{LogReader, ReadError, SealedSegment};
 use super::manifest::hex;
 use super::state_file::{STATE_FILE, StateWriter};
 use super::{SnapshotError, SnapshotFolder, SnapshotManifest};
-use crate::pace::{Pace, Stopped};
+use crate::pace::{Gait, Pace, Stopped};
 
 /// How often to look for segments that were sealed.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long to leave alone what failed, because the disk is full or something is damaged.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
-/// While the log is being written the thread rests so many times as long as it worked.
-const REST_FACTOR: u32 = 15;
 /// Accounts, holds and postings that changed from which on a snapshot is made before its time: they take some 100 bytes each.
 const CHANGES_MAX: usize = 2_000_000;
 
@@ -113,7 +111,7 @@ pub(crate) fn start_keeping(
     let tally = Arc::new(Tally::default());
     tally.frame.store(base.as_ref().map_or(0, |base| base.frame), Relaxed);
     let keeper = Keeper {
-        pace: Pace::new(reader.clone(), stopped, REST_FACTOR),
+        pace: Pace::new(reader.clone(), stopped),
         reader,
         folder,
         base,
@@ -175,6 +173,7 @@ impl Keeper {
             self.begin()?;
         }
         for segment in self.reader.sealed(self.segment) {
+            self.pace.go(gait(&self.reader, self.segment, self.every));
             self.fold_segment(&segment)?;
             self.segment = segment.ordinal;
             let since = self.segment - self.base.as_ref().map_or(0, |base| base.segment);
@@ -250,8 +249,14 @@ impl Keeper {
         let position = fold.position();
         let path = self.folder.begin(position.last_round)?;
         let mut writer = StateWriter::create(path.join(STATE_FILE))?;
-        let pace = &mut self.pace;
-        let sink = |record: SnapshotRecord| Ok(pace.keep(writer.push(&record)?)?);
+        let Keeper { pace, reader, every, .. } = self;
+        let sink = |record: SnapshotRecord| {
+            let bytes = writer.push(&record)?;
+            if bytes > 0 {
+                pace.go(gait(reader, segment.ordinal, *every));
+            }
+            Ok(pace.keep(bytes)?)
+        };
         match &self.base {
             Some(base) => {
                 let before = self.folder.records(base)?.map(|record| record.map_err(KeepError::from));
@@ -276,4 +281,10 @@ impl Keeper {
         self.folder.publish(&path, &manifest, self.reader.keys())?;
         Ok(manifest)
     }
+}
+
+/// How fast to go on behind a segment. A start would have to go through what was not folded: more than a snapshot's worth of it is
+/// worth some haste.
+fn gait(reader: &LogReader, segment: u64, every: u64) -> Gait {
+    if reader.sealed(segment).len() as u64 > every { Gait::HURRIED } else { Gait::SLOW }
 }
