@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::amount::format_count;
 use crate::error::{CliError, CliResult, EXIT_FINE, chain};
 use crate::output::Output;
-use crate::verify::{hex, lines, verify};
+use crate::verify::{hex, lines, snapshot_error, verify};
 
 /// Copy a ledger to another folder, while its server is running or not
 ///
@@ -48,6 +48,9 @@ pub fn run(arguments: &BackupArguments, output: Output) -> CliResult {
     let begun = std::time::Instant::now();
     let report = back_up(&arguments.data, &arguments.to).map_err(backup_error)?;
     let seconds = begun.elapsed().as_secs_f64();
+    for refused in &report.snapshots_refused {
+        output.text(format!("a snapshot was not copied: {refused}"));
+    }
     output.text(copied(&report));
     output.text(format!(
         "{}: a good backup up to frame {}, row {} ({seconds:.2} s)",
@@ -67,9 +70,15 @@ pub fn run(arguments: &BackupArguments, output: Output) -> CliResult {
 pub fn run_restore(arguments: &RestoreArguments, output: Output) -> CliResult {
     let begun = std::time::Instant::now();
     let report = restore(&arguments.from, &arguments.keys, &arguments.to).map_err(backup_error)?;
+    for refused in &report.snapshots_refused {
+        output.text(format!("a snapshot was not copied: {refused}"));
+    }
     output.text(copied(&report));
     let verified = verify(&arguments.to)?;
     lines(&verified).into_iter().for_each(|line| output.text(line));
+    if let Some(error) = snapshot_error(&verified) {
+        return Err(error);
+    }
     let seconds = begun.elapsed().as_secs_f64();
     output.text(format!("restored to {} ({seconds:.2} s)", arguments.to.display()));
     output.text(format!("  next: florin serve --data {}", arguments.to.display()));
@@ -103,6 +112,7 @@ fn object(report: &BackupReport, seconds: f64) -> serde_json::Value {
         "last_frame": log.log.last_frame.to_string(),
         "last_sequence": log.log.last_sequence.to_string(),
         "head_mac": hex(&log.log.head_mac),
+        "snapshots_refused": report.snapshots_refused,
         "snapshot_frame": report.snapshot.map(|frame| frame.to_string()),
         "seconds": seconds,
     })
@@ -119,19 +129,22 @@ fn backup_error(error: BackupError) -> CliError {
             what,
             "nothing was changed in the folder that it is in; see docs/operations.md, 'Damage'",
         ),
-        BackupError::Log(CopyError::NotEmpty { .. } | CopyError::OtherLedger { .. }) | BackupError::NotEmpty(_) => {
-            CliError::cannot(what, "choose a new or empty folder")
-        }
-        BackupError::Log(CopyError::Ahead { .. }) => CliError::disagree(
+        BackupError::Log(CopyError::NotEmpty { .. } | CopyError::OtherLedger { .. } | CopyError::IsLedger { .. })
+        | BackupError::NotEmpty(_) => CliError::cannot(what, "choose a new or empty folder"),
+        BackupError::Log(CopyError::Ahead { .. } | CopyError::Forked) => CliError::disagree(
             what,
-            "this ledger has lost something, or went on from an older backup: keep both folders and find out which is the right one",
+            "this ledger has lost something, or went on from an older backup: keep both folders and find out which is the right one; \
+             nothing was changed in either",
         ),
         BackupError::Log(CopyError::Nothing) => CliError::cannot(what, "make a backup once there are accounts"),
         BackupError::Key(_) => {
             CliError::cannot(what, "name the folder with the ledger's keys, as it was in its data folder")
         }
         BackupError::Manifest(_) => CliError::cannot(what, "check the path of the folder to copy"),
-        BackupError::Log(CopyError::Io { .. }) | BackupError::Snapshot(_) | BackupError::Io { .. } => CliError::cannot(
+        BackupError::Log(CopyError::Io { .. })
+        | BackupError::Lock(_)
+        | BackupError::Snapshot(_)
+        | BackupError::Io { .. } => CliError::cannot(
             what,
             "check that the folders can be read and written and that there is room, then run it again",
         ),

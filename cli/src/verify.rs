@@ -62,13 +62,28 @@ pub fn run(arguments: &VerifyArguments, output: Output) -> CliResult {
             .collect::<Vec<_>>(),
         "seconds": seconds,
     }));
-    match wrong {
+    match snapshot_error(&report) {
         None => Ok(EXIT_FINE),
-        Some((frame, why)) => Err(CliError::disagree(
-            format!("the snapshot after frame {frame} cannot be used: {why}"),
-            "remove its folder in snapshots/: the log has all that is in it, and the next snapshot is made from the log",
-        )),
+        Some(error) => Err(error),
     }
+}
+
+/// What is to be done about a snapshot that is not what the log says, if there is one.
+pub fn snapshot_error(report: &VerifyReport) -> Option<CliError> {
+    let (snapshot, why) = report.snapshots.iter().find_map(|snapshot| Some((snapshot, snapshot.wrong.as_ref()?)))?;
+    let what = format!("the snapshot after frame {} cannot be used: {why}", snapshot.frame);
+    Some(CliError::disagree(
+        what,
+        match snapshot.foreign {
+            true => {
+                "log and snapshots do not belong together: one of them was put back or swapped. Keep both as they are, and find out \
+             whether the log has lost something; see docs/operations.md, 'Damage'"
+            }
+            false => {
+                "remove its folder in snapshots/: the log has all that is in it, and the next snapshot is made from the log"
+            }
+        },
+    ))
 }
 
 /// Verifies with a progress bar; an error has the exit code that `verify` promises.

@@ -6,7 +6,9 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use florin_wal::{CopyError, CopyReport, Extent, KeyError, KeyRing, LedgerManifest, ManifestError, copy_log};
+use florin_wal::{
+    CopyError, CopyReport, DataLock, Extent, KeyError, KeyRing, LedgerManifest, LockError, ManifestError, copy_log,
+};
 
 use crate::snapshots::{SnapshotError, SnapshotFolder};
 
@@ -20,6 +22,8 @@ pub struct BackupReport {
     pub log: CopyReport,
     /// Last frame of the snapshot in it; none if there is none.
     pub snapshot: Option<u64>,
+    /// Why newer snapshots were not copied.
+    pub snapshots_refused: Vec<String>,
 }
 
 /// Why there is no (good) backup, or nothing was restored. What was to be copied is as it was.
@@ -31,6 +35,9 @@ pub enum BackupError {
     /// The ledger's description.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// The lock of the ledger.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// The keys.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -52,7 +59,14 @@ pub enum BackupError {
 
 /// Copies a ledger that may be running into a new folder, or what is new into an earlier backup of it.
 pub fn back_up(data: &Path, to: &Path) -> Result<BackupReport, BackupError> {
-    copy(data, &KeyRing::load(data)?, to, Extent::Proven)
+    LedgerManifest::load(data)?;
+    let keys = KeyRing::load(data)?;
+    match DataLock::acquire(data) {
+        // Nobody is writing, and nobody begins while it is copied: what a recovery would find is copied.
+        Ok(_lock) => copy(data, &keys, to, Extent::Whole),
+        Err(LockError::Held { .. }) => copy(data, &keys, to, Extent::Proven),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Makes a ledger in a new or empty folder from a backup and the keys that belong to it, in a folder of their own.
@@ -64,6 +78,7 @@ pub fn restore(from: &Path, keys: &Path, to: &Path) -> Result<BackupReport, Back
     if to.exists() && std::fs::read_dir(to).map_err(failed(to))?.next().is_some() {
         return Err(BackupError::NotEmpty(to.to_path_buf()));
     }
+    LedgerManifest::load(from)?;
     let report = copy(from, &KeyRing::load_folder(keys)?, to, Extent::Whole)?;
     let folder = to.join(KEY_FOLDER);
     DirBuilder::new().mode(0o700).create(&folder).map_err(failed(&folder))?;
@@ -86,8 +101,11 @@ pub fn restore(from: &Path, keys: &Path, to: &Path) -> Result<BackupReport, Back
 
 fn copy(from: &Path, keys: &KeyRing, to: &Path, extent: Extent) -> Result<BackupReport, BackupError> {
     let ledger = LedgerManifest::load(from)?.ledger;
-    let log = copy_log(from, keys, to, extent)?;
-    let snapshot =
-        SnapshotFolder::new(from, ledger).copy_newest(keys, &SnapshotFolder::new(to, ledger), log.log.last_frame)?;
-    Ok(BackupReport { log, snapshot })
+    let snapshots = SnapshotFolder::new(from, ledger);
+    let good = |frame: &u64| snapshots.manifest(*frame, keys).is_ok();
+    let newest = snapshots.positions()?.into_iter().rfind(good).unwrap_or(0);
+    let log = copy_log(from, keys, to, extent, newest)?;
+    let (snapshot, refused) = snapshots.copy_newest(keys, &SnapshotFolder::new(to, ledger), log.log.last_frame)?;
+    let snapshots_refused = refused.iter().map(|error| error.to_string()).collect();
+    Ok(BackupReport { log, snapshot, snapshots_refused })
 }

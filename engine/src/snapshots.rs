@@ -13,8 +13,9 @@ pub use keeper::SnapshotStats;
 pub(crate) use keeper::{Keeping, start_keeping};
 pub use manifest::SnapshotManifest;
 
-use std::fs::File;
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use florin_core::replay::Ledger;
@@ -145,16 +146,23 @@ impl SnapshotFolder {
     }
 
     /// Copies the newest good snapshot of at most so many frames to another folder and checks it there; the only one in it then. Gives
-    /// its position.
+    /// its position, and why newer ones were not copied.
     pub(crate) fn copy_newest(
         &self,
         keys: &KeyRing,
         to: &SnapshotFolder,
         frames: u64,
-    ) -> Result<Option<u64>, SnapshotError> {
+    ) -> Result<(Option<u64>, Vec<SnapshotError>), SnapshotError> {
+        let mut refused = Vec::new();
         for frame in self.positions()?.into_iter().rev().filter(|frame| *frame <= frames) {
-            // One that is damaged, or was removed meanwhile, is left where it is.
-            let Ok(manifest) = self.check(frame, keys) else { continue };
+            // One that is damaged, or was removed meanwhile as newer ones are there, is left where it is.
+            let manifest = match self.check(frame, keys) {
+                Ok(manifest) => manifest,
+                Err(error) => {
+                    refused.push(error);
+                    continue;
+                }
+            };
             if to.check(frame, keys).is_err() {
                 let path = to.begin(frame)?;
                 let (from, state) = (self.path(frame).join(STATE_FILE), path.join(STATE_FILE));
@@ -170,9 +178,9 @@ impl SnapshotFolder {
                 to.check(frame, keys)?;
             }
             to.keep_only(&[frame])?;
-            return Ok(Some(frame));
+            return Ok((Some(frame), refused));
         }
-        Ok(None)
+        Ok((None, refused))
     }
 
     /// The manifest of a snapshot that is good to its last record.
@@ -187,10 +195,10 @@ impl SnapshotFolder {
         let path = self.path(frame);
         self.remove(&path)?;
         if !self.folder.exists() {
-            std::fs::create_dir(&self.folder).map_err(SnapshotError::io(&self.folder))?;
+            make_folder(&self.folder)?;
             sync_folder(self.folder.parent().expect("it is in the data directory"))?;
         }
-        std::fs::create_dir(&path).map_err(SnapshotError::io(&path))?;
+        make_folder(&path)?;
         Ok(path)
     }
 
@@ -237,6 +245,16 @@ impl SnapshotManifest {
 /// The position that a folder's name says.
 fn position_of(name: &str) -> Option<u64> {
     name.parse().ok().filter(|frame: &u64| *frame > 0 && format!("{frame:020}") == name)
+}
+
+fn make_folder(path: &Path) -> Result<(), SnapshotError> {
+    DirBuilder::new().mode(0o750).create(path).map_err(SnapshotError::io(path))
+}
+
+/// A new file that only its owner and group may read, as the log.
+fn new_file(path: &Path) -> Result<File, SnapshotError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o640).open(path).map_err(SnapshotError::io(path))
 }
 
 fn sync_folder(path: &Path) -> Result<(), SnapshotError> {

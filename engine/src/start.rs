@@ -219,8 +219,11 @@ pub fn view<'a>(frame: &Frame<'a>) -> Result<FrameView<'a>, ReplayError> {
 /// Takes over what a snapshot leaves to the log: the ids. The last frame that it covers must be the one that it was made of.
 fn note_covered(ledger: &mut Ledger, base: &SnapshotManifest, frame: &Frame<'_>) -> Result<(), ReplayError> {
     if frame.head.number == base.frame && !base.is_of(&frame.head) {
-        let what = "the snapshot of this frame is of another log: move its folder away, then it is recovered from the log alone";
-        return Err(ReplayError::Order(what.into()));
+        return Err(ReplayError::Order(format!(
+            "snapshots/{:020} is of another log: log or snapshots were put back or swapped; if the log is the right one, move that \
+             folder away",
+            base.frame
+        )));
     }
     ledger.note_ids(&view(frame)?)
 }

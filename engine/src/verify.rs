@@ -53,6 +53,8 @@ pub struct CheckedSnapshot {
     pub frame: u64,
     /// Why it is not what the log says, if it is not.
     pub wrong: Option<String>,
+    /// Whether it is good, but of another log, or of one that went further.
+    pub foreign: bool,
 }
 
 /// Why a ledger was not found good.
@@ -126,8 +128,8 @@ impl Snapshots {
                 Ok(Loaded { manifest, state_hash: state_hash(&ledger) })
             });
             match loaded {
-                Ok(loaded) => (CheckedSnapshot { frame, wrong: None }, Some(loaded)),
-                Err(error) => (CheckedSnapshot { frame, wrong: Some(error.to_string()) }, None),
+                Ok(loaded) => (CheckedSnapshot { frame, wrong: None, foreign: false }, Some(loaded)),
+                Err(error) => (CheckedSnapshot { frame, wrong: Some(error.to_string()), foreign: false }, None),
             }
         };
         Ok(Snapshots(positions.into_iter().map(read).collect()))
@@ -138,7 +140,7 @@ impl Snapshots {
         for (checked, loaded) in self.0.iter_mut().filter(|(checked, _)| checked.frame == frame.head.number) {
             let Some(Loaded { manifest, state_hash }) = loaded.take() else { continue };
             if !manifest.is_of(&frame.head) {
-                checked.wrong = Some("it is of another log".into());
+                (checked.wrong, checked.foreign) = (Some("it is of another log".into()), true);
             } else if fold.hash() != state_hash {
                 checked.wrong = Some("its state is not the one that the log gives: this is a bug".into());
             }
@@ -148,7 +150,7 @@ impl Snapshots {
     fn checked(self) -> Vec<CheckedSnapshot> {
         let behind = |(mut checked, loaded): (CheckedSnapshot, Option<Loaded>)| {
             if loaded.is_some() {
-                checked.wrong = Some("the log ends before it".into());
+                (checked.wrong, checked.foreign) = (Some("the log ends before it".into()), true);
             }
             checked
         };

@@ -13,7 +13,9 @@ use florin_core::state_hash::state_hash;
 use florin_engine::{
     BackupError, Command, Engine, EngineOptions, Reply, Started, back_up, restore, start, verify, view,
 };
-use florin_wal::{CopyError, Frame};
+use florin_wal::{CopyError, DataLock, Frame};
+
+const LOOKS_MAX: usize = 20_000;
 
 fn rows(request: u128) -> Vec<TransferRow> {
     (0..40).map(|at| transfer(1_000 + request * 40 + at, 10 + at % 9, 10 + (at + 1) % 9, 1 + at)).collect()
@@ -29,13 +31,14 @@ async fn begin(data: &Path) -> Engine {
 }
 
 async fn await_snapshot(engine: &Engine) {
-    loop {
+    for _ in 0..LOOKS_MAX {
         let Reply::Stats(stats) = engine.call(Command::Stats).await else { panic!("expected figures") };
         if stats.snapshot_frame > 0 && stats.snapshot_folded == stats.segments_sealed {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(1)).await; // It has the lowest priority.
     }
+    panic!("no snapshot is made");
 }
 
 /// The state of a ledger after a frame, from its log alone.
@@ -139,6 +142,19 @@ fn a_backup_is_refused_where_it_would_lose_or_mix_something() {
     std::fs::create_dir(&files).expect("a folder");
     std::fs::write(files.join("letter"), "dear").expect("a file");
     assert!(matches!(back_up(&data, &files), Err(BackupError::Log(CopyError::NotEmpty { .. }))));
+    assert!(matches!(back_up(&data, &data), Err(BackupError::Log(CopyError::IsLedger { .. }))));
+    // Once it has gone on in a way of its own it is another log, however long.
+    run(async {
+        let Started { engine, .. } = start(EngineOptions::new(&behind)).await.expect("a start");
+        for request in 100..160 {
+            post(&engine, &rows(request)).await;
+        }
+        engine.stop().await.expect("a clean stop");
+    });
+    let before = std::fs::read(backup.join("watermark")).expect("a watermark");
+    assert!(matches!(back_up(&behind, &backup), Err(BackupError::Log(CopyError::Forked))));
+    assert_eq!(std::fs::read(backup.join("watermark")).expect("a watermark"), before, "the backup is as it was");
+    back_up(&data, &backup).expect("a backup of nothing new");
     // With another ledger's keys nothing is restored, and a byte that has changed is found.
     let target = folder.path().join("target");
     let error = restore(&backup, &other.join("keys"), &target).expect_err("other keys").to_string();
@@ -162,4 +178,69 @@ fn a_backup_is_refused_where_it_would_lose_or_mix_something() {
         assert!(error.contains(name) && error.contains("durable"), "{error}");
         std::fs::write(&segment, &good).expect("a segment");
     }
+}
+
+/// The last segment and where its first group ends, if that is the only one with a frame.
+fn end_of_lone_group(data: &Path) -> Option<(u64, usize)> {
+    let mut frames = Vec::new();
+    let scanned = florin_wal::scan(data, &mut |frame: Frame<'_>| {
+        frames.push((frame.place.segment, frame.place.offset as usize, frame.payload.len() + frame.vouchers.len()));
+        Ok::<(), String>(())
+    });
+    // Beside a server the end moves.
+    scanned.ok()?;
+    let &(segment, offset, body) = frames.last()?;
+    let lone = segment > 1 && frames.iter().filter(|frame| frame.0 == segment).count() == 1;
+    lone.then(|| (segment, (offset + 160 + body).next_multiple_of(4096)))
+}
+
+/// The copy of a log that is being written may end with a segment, and then a snapshot of all of it. Restored, that segment is not
+/// sealed: the log goes on in it, and so do the snapshots.
+#[test]
+fn a_ledger_that_was_restored_at_the_end_of_a_segment_goes_on_to_make_snapshots() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("ledger");
+    new_ledger(&data, 64 << 10);
+    let end = run(async {
+        let engine = begin(&data).await;
+        let mut request = 0;
+        let end = loop {
+            post(&engine, &rows(request)).await;
+            request += 1;
+            if let Some(end) = end_of_lone_group(&data).filter(|_| request > 5) {
+                await_snapshot(&engine).await;
+                break end;
+            }
+        };
+        engine.stop().await.expect("a clean stop");
+        end
+    });
+    // As it is found in the 10 ms before the seal, with the server running.
+    let (segment, end) = end;
+    let name = data.join(format!("log/{segment:010}.seg"));
+    let mut bytes = std::fs::read(&name).expect("a segment");
+    bytes[end..].fill(0);
+    std::fs::write(&name, bytes).expect("a segment");
+    let lock = DataLock::acquire(&data).expect("a lock");
+    let backup = folder.path().join("backup");
+    let report = back_up(&data, &backup).expect("a backup");
+    assert_eq!((report.snapshot, report.log.log.segments), (Some(report.log.log.last_frame), segment - 1));
+    drop(lock);
+    let restored = folder.path().join("restored");
+    restore(&backup, &data.join("keys"), &restored).expect("restored");
+    run(async {
+        let options = EngineOptions { snapshot_segments: 1, ..EngineOptions::new(&restored) };
+        let Started { engine, report } = start(options).await.expect("a start");
+        let base = report.snapshot.expect("a snapshot to start from").frame;
+        assert_eq!(base, report.log.last_frame);
+        for request in 2_000..2_020 {
+            post(&engine, &rows(request)).await;
+        }
+        await_snapshot(&engine).await;
+        let Reply::Stats(stats) = engine.call(Command::Stats).await else { panic!("expected figures") };
+        assert!(stats.snapshot_frame > base, "what was folded after the base is in a snapshot");
+        engine.stop().await.expect("a clean stop");
+    });
+    let verified = verify(&restored, &mut |_| {}).expect("a good ledger");
+    assert!(verified.snapshots.iter().all(|snapshot| snapshot.wrong.is_none()), "{:?}", verified.snapshots);
 }

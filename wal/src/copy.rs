@@ -7,10 +7,11 @@
 use crate::disk::{DiskStorage, IoMode, sync_directory};
 use crate::error::{CopyError, RecoverError};
 use crate::evidence;
-use crate::format::WatermarkSlot;
-use crate::key::KeyRing;
+use crate::frame::Frame;
+use crate::key::{KEY_FOLDER, KeyRing};
 use crate::ledger::{LedgerManifest, MANIFEST_FILE};
 use crate::limits::BLOCK_BYTES;
+use crate::lock::LOCK_FILE;
 use crate::recover::read_watermark;
 use crate::segments::{LOG_FOLDER, segment_name};
 use crate::storage::Access;
@@ -18,9 +19,9 @@ use crate::verify::scan_on;
 use crate::walk::{RecoveryReport, Walked, walk};
 use crate::watermark::{self, WATERMARK_FILE};
 use std::convert::Infallible;
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// How much of a log is copied.
@@ -52,16 +53,35 @@ struct End {
     bytes: u64,
 }
 
-/// Copies the log in `data` to `to`, a new folder or an earlier copy. Keys are those of the ledger.
-pub fn copy_log(data: &Path, keys: &KeyRing, to: &Path, extent: Extent) -> Result<CopyReport, CopyError> {
+/// Copies the log in `data` to `to`, a new folder or an earlier copy. Keys are those of the ledger; `snapshot` is the last frame of its
+/// newest snapshot, 0 if there is none.
+pub fn copy_log(
+    data: &Path,
+    keys: &KeyRing,
+    to: &Path,
+    extent: Extent,
+    snapshot: u64,
+) -> Result<CopyReport, CopyError> {
     let manifest = LedgerManifest::load(data).map_err(RecoverError::Manifest)?;
-    let is_new = !to.join(MANIFEST_FILE).exists();
-    if is_new {
+    // Only a ledger that is served, or may be, has these.
+    if to.join(LOCK_FILE).exists() || to.join(KEY_FOLDER).exists() {
+        return Err(CopyError::IsLedger { folder: to.to_path_buf() });
+    }
+    let earlier = match to.join(MANIFEST_FILE).exists() {
+        true => Some(read_earlier(to, &manifest, keys)?),
+        false => None,
+    };
+    let end = end_of(data, &manifest, keys, extent, snapshot, earlier.as_ref())?;
+    if let Some(Earlier { frame: has, .. }) = earlier
+        && has > end.frame
+    {
+        return Err(CopyError::Ahead { folder: to.to_path_buf(), has, frame: end.frame });
+    }
+    if earlier.is_none() {
         prepare(to)?;
     }
-    let end = end_of(data, &manifest, keys, extent)?;
     // The last segment of an earlier copy was cut: it may have become longer, though it looks the same.
-    let complete = if is_new { 0 } else { check_earlier(to, &manifest, end.frame)?.segment.saturating_sub(1) };
+    let complete = earlier.as_ref().map_or(0, |earlier| earlier.segment.saturating_sub(1));
     let (mut copied, mut bytes) = (0, 0);
     for ordinal in 1..=end.segment {
         let name = segment_name(ordinal);
@@ -78,20 +98,26 @@ pub fn copy_log(data: &Path, keys: &KeyRing, to: &Path, extent: Extent) -> Resul
     // After the log, as always: it may be behind, never ahead.
     let mark = watermark::file(manifest.ledger, end.frame, end.group, end.segment);
     replace(&to.join(WATERMARK_FILE), mark.bytes())?;
-    if is_new {
+    if earlier.is_none() {
         // At last: before it the folder is no ledger.
         replace(&to.join(MANIFEST_FILE), manifest.to_text().as_bytes())?;
     }
     Ok(CopyReport { log: check(to, &manifest, keys)?, copied, bytes })
 }
 
+/// What an interrupted copy may leave before it has a manifest.
+const LEFT_OVERS: [&str; 5] = [LOG_FOLDER, "snapshots", WATERMARK_FILE, "watermark.new", "ledger.json.new"];
+
 fn prepare(to: &Path) -> Result<(), CopyError> {
-    std::fs::create_dir_all(to).map_err(CopyError::io(to))?;
-    if std::fs::read_dir(to).map_err(CopyError::io(to))?.next().is_some() && !to.join(LOG_FOLDER).is_dir() {
-        return Err(CopyError::NotEmpty { folder: to.to_path_buf() });
+    DirBuilder::new().recursive(true).mode(0o750).create(to).map_err(CopyError::io(to))?;
+    for entry in std::fs::read_dir(to).map_err(CopyError::io(to))? {
+        let name = entry.map_err(CopyError::io(to))?.file_name();
+        if !LEFT_OVERS.iter().any(|left| name == *left) {
+            return Err(CopyError::NotEmpty { folder: to.to_path_buf() });
+        }
     }
     let log = to.join(LOG_FOLDER);
-    std::fs::create_dir_all(&log).map_err(CopyError::io(&log))?;
+    DirBuilder::new().recursive(true).mode(0o750).create(&log).map_err(CopyError::io(&log))?;
     sync_directory(to).map_err(CopyError::io(to))?;
     let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     sync_directory(parent).map_err(CopyError::io(parent))
@@ -102,21 +128,37 @@ fn open_storage(folder: &Path) -> Result<DiskStorage, CopyError> {
 }
 
 /// Walks the log and says up to where it is to be copied. What recovery would call damage is not copied.
-fn end_of(data: &Path, manifest: &LedgerManifest, keys: &KeyRing, extent: Extent) -> Result<End, CopyError> {
+fn end_of(
+    data: &Path,
+    manifest: &LedgerManifest,
+    keys: &KeyRing,
+    extent: Extent,
+    snapshot: u64,
+    earlier: Option<&Earlier>,
+) -> Result<End, CopyError> {
     let storage = open_storage(data)?;
     let watermark = read_watermark::<Infallible>(&storage, manifest)?;
-    let walk = || walk::<Infallible>(&storage, manifest, keys, Access::Read, &mut |_| Ok(()));
+    let mut forked = false;
+    let mut walk = || {
+        walk::<Infallible>(&storage, manifest, keys, Access::Read, &mut |frame: Frame<'_>| {
+            forked |= earlier.is_some_and(|e| e.frame == frame.head.number && e.mac != frame.head.mac);
+            Ok(())
+        })
+    };
     let walked = walk()?;
-    if let Some(damage) = evidence::damage::<Infallible>(&storage, &walked, &watermark, 0, Access::Read)? {
+    if let Some(damage) = evidence::damage::<Infallible>(&storage, &walked, &watermark, snapshot, Access::Read)? {
         // Beside a writer the end moves on while it is looked at. Damage does not: then a second walk stops where the first did.
         let place = |walked: &Walked| (walked.stop.segment, walked.stop.offset);
         if extent == Extent::Whole || place(&walk()?) <= place(&walked) {
             return Err(CopyError::Source(RecoverError::Damaged(Box::new(damage))));
         }
     }
+    if forked {
+        return Err(CopyError::Forked);
+    }
     let end = match (extent, &walked.last_group) {
         (Extent::Whole, Some(last)) => {
-            let (frame, bytes) = (walked.end.last_frame, walked.end.offset);
+            let (frame, bytes) = (walked.end.last_frame, last.offset + last.bytes());
             End { frame, group: last.number, segment: last.ordinal, bytes }
         }
         (Extent::Proven, Some(last)) => {
@@ -135,17 +177,23 @@ fn end_of(data: &Path, manifest: &LedgerManifest, keys: &KeyRing, extent: Extent
     }
 }
 
-/// An earlier copy must be of this ledger, and must not go further than it. Gives its end.
-fn check_earlier(to: &Path, manifest: &LedgerManifest, frame: u64) -> Result<WatermarkSlot, CopyError> {
-    let earlier = LedgerManifest::load(to).map_err(RecoverError::Manifest)?;
+/// Where an earlier copy ends.
+struct Earlier {
+    frame: u64,
+    mac: [u8; 32],
+    segment: u64,
+}
+
+/// An earlier copy, which must be of this ledger and good.
+fn read_earlier(to: &Path, manifest: &LedgerManifest, keys: &KeyRing) -> Result<Earlier, CopyError> {
+    let copy = |error| CopyError::Copy(Box::new(error));
+    let earlier = LedgerManifest::load(to).map_err(|error| copy(RecoverError::Manifest(error)))?;
     if earlier != *manifest {
         return Err(CopyError::OtherLedger { folder: to.to_path_buf() });
     }
-    let mark = read_watermark::<Infallible>(&open_storage(to)?, manifest)?;
-    match mark.frame > frame {
-        true => Err(CopyError::Ahead { folder: to.to_path_buf(), has: mark.frame, frame }),
-        false => Ok(mark),
-    }
+    let mark = read_watermark::<Infallible>(&open_storage(to)?, manifest).map_err(copy)?;
+    let log = check(to, manifest, keys)?;
+    Ok(Earlier { frame: log.last_frame, mac: log.head_mac, segment: mark.segment })
 }
 
 fn is_same_segment(from: &Path, into: &Path) -> io::Result<bool> {

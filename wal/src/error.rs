@@ -194,7 +194,7 @@ impl fmt::Display for Proof {
             Proof::Watermark { frame, group } => {
                 write!(f, "the watermark says that frame {frame} and group {group} were durable")
             }
-            Proof::Snapshot { frame } => write!(f, "there is a snapshot of the ledger after frame {frame}"),
+            Proof::Snapshot { frame } => write!(f, "snapshots/{frame:020} is a snapshot of durable frames"),
         }
     }
 }
@@ -350,6 +350,17 @@ pub enum CopyError {
         /// The folder.
         folder: PathBuf,
     },
+    /// The folder has a lock or keys, so it is no copy.
+    #[error("{} is the folder of a ledger, not of a backup", folder.display())]
+    IsLedger {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The copy and the log have gone on from the same point in two ways.
+    #[error(
+        "the earlier backup has frames that are not those of this log: the two went on from the same point in different ways"
+    )]
+    Forked,
     /// The copy goes further than the log.
     #[error("{} goes on to frame {has}, but the log to be copied ends at frame {frame}", folder.display())]
     Ahead {

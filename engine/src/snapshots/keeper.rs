@@ -149,11 +149,15 @@ impl Keeper {
         let mut told = String::new();
         loop {
             let rest = match self.step() {
-                Ok(()) => LOOK_EVERY,
+                Ok(()) => {
+                    told.clear();
+                    LOOK_EVERY
+                }
                 Err(KeepError::Stopped) => return,
                 Err(error) => {
-                    // What was folded may be what is wrong: from the last snapshot on again.
+                    // What was folded may be what is wrong: from the last good snapshot on again.
                     self.fold = None;
+                    self.check_base();
                     let error = error.to_string();
                     if error != told {
                         eprintln!("florin: no snapshot can be made: {error}; it is tried again every minute");
@@ -176,7 +180,7 @@ impl Keeper {
             self.pace.go(gait(&self.reader, self.segment, self.every));
             self.fold_segment(&segment)?;
             self.segment = segment.ordinal;
-            let since = self.segment - self.base.as_ref().map_or(0, |base| base.segment);
+            let since = self.segment.saturating_sub(self.base.as_ref().map_or(0, |base| base.segment));
             let fold = self.fold.as_ref().expect("it was begun");
             let is_new = fold.position().last_round > self.base.as_ref().map_or(0, |base| base.frame);
             if is_new && (since >= self.every || fold.changes() >= CHANGES_MAX) {
@@ -185,6 +189,16 @@ impl Keeper {
             self.tally.folded.store(self.segment, Relaxed);
         }
         Ok(())
+    }
+
+    /// A snapshot that has become unreadable is no base for the next: an older one is, or the log alone.
+    fn check_base(&mut self) {
+        let keys = self.reader.keys();
+        let is_good = |frame: u64| self.folder.check(frame, keys).ok();
+        if self.base.as_ref().is_some_and(|base| is_good(base.frame).is_none()) {
+            let frames = self.folder.positions().unwrap_or_default();
+            self.base = frames.into_iter().rev().find_map(is_good);
+        }
     }
 
     /// Begins to fold at the newest snapshot.
@@ -199,7 +213,8 @@ impl Keeper {
                     break;
                 }
             }
-            self.segment = base.segment;
+            // Its segment may have become longer: a restored log goes on in its last one.
+            self.segment = base.segment - 1;
         }
         self.fold = Some(fold);
         Ok(())
@@ -208,7 +223,8 @@ impl Keeper {
     fn fold_segment(&mut self, segment: &SealedSegment) -> Result<(), KeepError> {
         let Keeper { reader, pace, fold, payload, vouchers, .. } = self;
         let fold = fold.as_mut().expect("it was begun");
-        for number in segment.first_frame..segment.first_frame + segment.frames {
+        let first = segment.first_frame.max(fold.position().last_round + 1);
+        for number in first..segment.first_frame + segment.frames {
             let frame = reader.read_frame(number, payload, vouchers)?;
             let head = DraftHead {
                 number,

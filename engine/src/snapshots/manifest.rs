@@ -1,14 +1,13 @@
 //! The manifest of a snapshot: of which state it is, and how its file is known again. Sealed with the ledger's key, so that nobody
 //! without it can make one.
 
-use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
 use florin_wal::{FrameHead, KeyRing, LedgerId};
 use serde::{Deserialize, Serialize};
 
-use super::SnapshotError;
+use super::{SnapshotError, new_file};
 
 /// Name of the manifest in the folder of a snapshot.
 pub(super) const MANIFEST_FILE: &str = "manifest.json";
@@ -106,7 +105,7 @@ impl SnapshotManifest {
         let (key, mac) = keys.seal(&self.bytes());
         let sealed = Sealed { manifest: self.clone(), key, mac: hex(&mac) };
         let (file, new) = (folder.join(MANIFEST_FILE), folder.join("manifest.json.new"));
-        let mut written = File::create(&new).map_err(SnapshotError::io(&new))?;
+        let mut written = new_file(&new)?;
         written.write_all(&sealed.text()).and_then(|()| written.sync_all()).map_err(SnapshotError::io(&new))?;
         std::fs::rename(&new, &file).map_err(SnapshotError::io(&file))
     }

@@ -10,7 +10,7 @@ use zerocopy::little_endian::U32;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::manifest::hex;
-use super::{SnapshotError, SnapshotManifest};
+use super::{SnapshotError, SnapshotManifest, new_file};
 
 /// Name of the file in the folder of a snapshot.
 pub(super) const STATE_FILE: &str = "state";
@@ -61,7 +61,7 @@ pub(super) struct StateWriter {
 
 impl StateWriter {
     pub(super) fn create(path: PathBuf) -> Result<StateWriter, SnapshotError> {
-        let file = File::create_new(&path).map_err(SnapshotError::io(&path))?;
+        let file = new_file(&path)?;
         Ok(StateWriter {
             path,
             file,

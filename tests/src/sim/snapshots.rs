@@ -1,7 +1,10 @@
 //! Snapshots of a simulated log: folded in pieces, kept as bytes, and recovered from.
 
+use std::collections::BTreeMap;
+
 use florin_core::account::AccountKey;
 use florin_core::coordinator::RoundLimits;
+use florin_core::link::Target;
 use florin_core::replay::Ledger;
 use florin_core::snapshot::{AccountState, Fold, Section, SnapshotRecord, decode};
 use florin_core::state_hash::{LogPosition, state_hash};
@@ -95,7 +98,12 @@ pub fn recover(snapshot: &mut Snapshot, log: &Log, shards: usize, seed: u64, lim
 pub fn compare(one: &Ledger, other: &Ledger) {
     assert_eq!(states(one), states(other), "accounts differ");
     assert_eq!(state_hash(one), state_hash(other), "what is beside the accounts differs");
+    assert_eq!(holds(one), holds(other), "open holds differ");
     assert_eq!(one.coordinator.ids(), other.coordinator.ids(), "the number of ids differs");
+}
+
+fn holds(ledger: &Ledger) -> BTreeMap<u64, Target> {
+    ledger.coordinator.holds().all().map(|hold| (hold.sequence, Target::clone(hold))).collect()
 }
 
 fn states(ledger: &Ledger) -> Vec<(AccountKey, AccountState)> {

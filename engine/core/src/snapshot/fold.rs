@@ -127,7 +127,9 @@ impl Fold {
     /// Takes the next frame in.
     pub fn frame(&mut self, frame: &FrameView<'_>) -> Result<(), RowError> {
         let head = frame.head();
-        assert_eq!(head.first_sequence, self.position.last_sequence + 1, "frames are folded in order");
+        if head.first_sequence != self.position.last_sequence + 1 {
+            return Err(RowError { row: head.first_sequence, what: "the frame is not the next one to fold" });
+        }
         for index in 0..head.count {
             let row = frame.row(index);
             let (sequence, booked_at) = (row.sequence, row.booked_at()?);
