@@ -30,10 +30,11 @@ async fn begin(data: &Path) -> Engine {
     engine
 }
 
-async fn await_snapshot(engine: &Engine) {
+/// Waits for a snapshot behind a frame.
+async fn await_snapshot(engine: &Engine, after: u64) {
     for _ in 0..LOOKS_MAX {
         let Reply::Stats(stats) = engine.call(Command::Stats).await else { panic!("expected figures") };
-        if stats.snapshot_frame > 0 && stats.snapshot_folded == stats.segments_sealed {
+        if stats.snapshot_frame > after && stats.snapshot_folded >= stats.segments_sealed {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(1)).await; // It has the lowest priority.
@@ -63,7 +64,7 @@ fn a_backup_of_a_running_ledger_is_restored_with_the_state_that_the_ledger_had()
         for request in 0..60u128 {
             post(&engine, &rows(request)).await;
             if request % 15 == 14 {
-                await_snapshot(&engine).await;
+                await_snapshot(&engine, 0).await;
                 // The engine goes on while it is copied: these are not part of it for certain.
                 let more = tokio::task::spawn_local({
                     let engine = engine.clone();
@@ -180,6 +181,19 @@ fn a_backup_is_refused_where_it_would_lose_or_mix_something() {
     }
 }
 
+/// The last frame of a segment.
+fn last_frame_of(data: &Path, segment: u64) -> u64 {
+    let mut last = 0;
+    let scanned = florin_wal::scan(data, &mut |frame: Frame<'_>| {
+        if frame.place.segment == segment {
+            last = frame.head.number;
+        }
+        Ok::<(), String>(())
+    });
+    scanned.expect("a good log");
+    last
+}
+
 /// The last segment and where its first group ends, if that is the only one with a frame.
 fn end_of_lone_group(data: &Path) -> Option<(u64, usize)> {
     let mut frames = Vec::new();
@@ -205,10 +219,12 @@ fn a_ledger_that_was_restored_at_the_end_of_a_segment_goes_on_to_make_snapshots(
         let engine = begin(&data).await;
         let mut request = 0;
         let end = loop {
-            post(&engine, &rows(request)).await;
-            request += 1;
+            // A little more than half of a segment, so that room is left in each.
+            let three = [rows(request), rows(request + 1), rows(request + 2)].concat();
+            post(&engine, &three).await;
+            request += 3;
             if let Some(end) = end_of_lone_group(&data).filter(|_| request > 5) {
-                await_snapshot(&engine).await;
+                await_snapshot(&engine, 0).await;
                 break end;
             }
         };
@@ -231,15 +247,17 @@ fn a_ledger_that_was_restored_at_the_end_of_a_segment_goes_on_to_make_snapshots(
     run(async {
         let options = EngineOptions { snapshot_segments: 1, ..EngineOptions::new(&restored) };
         let Started { engine, report } = start(options).await.expect("a start");
-        let base = report.snapshot.expect("a snapshot to start from").frame;
+        let manifest = report.snapshot.expect("a snapshot to start from");
+        let base = manifest.frame;
         assert_eq!(base, report.log.last_frame);
+        // Small enough for the room that is left in the segment.
+        post(&engine, &rows(1_999)[..1]).await;
         for request in 2_000..2_020 {
             post(&engine, &rows(request)).await;
         }
-        await_snapshot(&engine).await;
-        let Reply::Stats(stats) = engine.call(Command::Stats).await else { panic!("expected figures") };
-        assert!(stats.snapshot_frame > base, "what was folded after the base is in a snapshot");
+        await_snapshot(&engine, base).await;
         engine.stop().await.expect("a clean stop");
+        assert!(last_frame_of(&restored, manifest.segment) > base, "the log goes on in the segment of the snapshot");
     });
     let verified = verify(&restored, &mut |_| {}).expect("a good ledger");
     assert!(verified.snapshots.iter().all(|snapshot| snapshot.wrong.is_none()), "{:?}", verified.snapshots);
