@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use florin_engine::{BackupError, BackupReport, back_up, restore};
-use florin_wal::CopyError;
+use florin_wal::{CopyError, LockError};
 use serde_json::json;
 
 use crate::amount::format_count;
@@ -139,6 +139,9 @@ fn backup_error(error: BackupError) -> CliError {
         BackupError::Log(CopyError::Nothing) => CliError::cannot(what, "make a backup once there are accounts"),
         BackupError::Key(_) => {
             CliError::cannot(what, "name the folder with the ledger's keys, as it was in its data folder")
+        }
+        BackupError::Lock(LockError::Backup { .. }) => {
+            CliError::cannot(what, "copy the folder as it is for another backup of it, or back up the ledger itself")
         }
         BackupError::Manifest(_) => CliError::cannot(what, "check the path of the folder to copy"),
         BackupError::Log(CopyError::Io { .. })

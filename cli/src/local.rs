@@ -111,6 +111,9 @@ fn start_error(data: &Path, error: &StartError) -> CliError {
         StartError::Lock(LockError::NoLedger { .. }) | StartError::Recover(RecoverError::Manifest(_)) => {
             CliError::cannot(what, format!("check the path, or make a ledger there: florin init --data {folder}"))
         }
+        StartError::Lock(LockError::Backup { .. }) => {
+            CliError::cannot(what, format!("florin restore --from {folder} --keys KEYS --to NEWDIR, then serve NEWDIR"))
+        }
         StartError::Recover(
             RecoverError::Damaged(_)
             | RecoverError::Segment { .. }

@@ -60,13 +60,13 @@ pub enum BackupError {
 /// Copies a ledger that may be running into a new folder, or what is new into an earlier backup of it.
 pub fn back_up(data: &Path, to: &Path) -> Result<BackupReport, BackupError> {
     LedgerManifest::load(data)?;
-    let keys = KeyRing::load(data)?;
-    match DataLock::acquire(data) {
-        // Nobody is writing, and nobody begins while it is copied: what a recovery would find is copied.
-        Ok(_lock) => copy(data, &keys, to, Extent::Whole),
-        Err(LockError::Held { .. }) => copy(data, &keys, to, Extent::Proven),
-        Err(error) => Err(error.into()),
-    }
+    // With the lock nobody is writing, and nobody begins while it is copied: what a recovery would find is copied.
+    let (_lock, extent) = match DataLock::acquire(data) {
+        Ok(lock) => (Some(lock), Extent::Whole),
+        Err(LockError::Held { .. }) => (None, Extent::Proven),
+        Err(error) => return Err(error.into()),
+    };
+    copy(data, &KeyRing::load(data)?, to, extent)
 }
 
 /// Makes a ledger in a new or empty folder from a backup and the keys that belong to it, in a folder of their own.

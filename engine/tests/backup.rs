@@ -13,7 +13,7 @@ use florin_core::state_hash::state_hash;
 use florin_engine::{
     BackupError, Command, Engine, EngineOptions, Reply, Started, back_up, restore, start, verify, view,
 };
-use florin_wal::{CopyError, DataLock, Frame};
+use florin_wal::{CopyError, DataLock, Frame, LockError};
 
 const LOOKS_MAX: usize = 20_000;
 
@@ -143,7 +143,11 @@ fn a_backup_is_refused_where_it_would_lose_or_mix_something() {
     std::fs::create_dir(&files).expect("a folder");
     std::fs::write(files.join("letter"), "dear").expect("a file");
     assert!(matches!(back_up(&data, &files), Err(BackupError::Log(CopyError::NotEmpty { .. }))));
-    assert!(matches!(back_up(&data, &data), Err(BackupError::Log(CopyError::IsLedger { .. }))));
+    for inside in [data.clone(), data.join("log"), data.join("new/backup")] {
+        assert!(matches!(back_up(&data, &inside), Err(BackupError::Log(CopyError::IsLedger { .. }))), "{inside:?}");
+    }
+    assert!(!data.join("new").exists());
+    assert!(matches!(back_up(&backup, &files), Err(BackupError::Lock(LockError::Backup { .. }))));
     // Once it has gone on in a way of its own it is another log, however long.
     run(async {
         let Started { engine, .. } = start(EngineOptions::new(&behind)).await.expect("a start");

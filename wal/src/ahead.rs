@@ -40,12 +40,8 @@ impl Batch {
         for &(head, place) in &self.frames {
             let (body, after) = rest.split_at(head.body_bytes());
             let (payload, vouchers) = body.split_at(head.payload_bytes as usize);
-            each(Frame { head, payload, vouchers, place }).map_err(|error| RecoverError::Apply {
-                file: place.file(),
-                offset: place.offset,
-                frame: head.number,
-                error,
-            })?;
+            each(Frame { head, payload, vouchers, place })
+                .map_err(|error| RecoverError::apply(head.number, &place, error))?;
             rest = after;
         }
         Ok(())

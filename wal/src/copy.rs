@@ -63,8 +63,7 @@ pub fn copy_log(
     snapshot: u64,
 ) -> Result<CopyReport, CopyError> {
     let manifest = LedgerManifest::load(data).map_err(RecoverError::Manifest)?;
-    // Only a ledger that is served, or may be, has these.
-    if to.join(LOCK_FILE).exists() || to.join(KEY_FOLDER).exists() {
+    if is_in_a_ledger(to).map_err(CopyError::io(to))? {
         return Err(CopyError::IsLedger { folder: to.to_path_buf() });
     }
     let earlier = match to.join(MANIFEST_FILE).exists() {
@@ -103,6 +102,15 @@ pub fn copy_log(
         replace(&to.join(MANIFEST_FILE), manifest.to_text().as_bytes())?;
     }
     Ok(CopyReport { log: check(to, &manifest, keys)?, copied, bytes })
+}
+
+/// Whether a folder, or one above it, has what only a ledger has that is served, or may be.
+fn is_in_a_ledger(to: &Path) -> io::Result<bool> {
+    let to = std::path::absolute(to)?;
+    let is_ledger = |folder: &Path| {
+        folder.join(MANIFEST_FILE).exists() && [LOCK_FILE, KEY_FOLDER].iter().any(|name| folder.join(name).exists())
+    };
+    Ok(to.ancestors().any(is_ledger))
 }
 
 /// What an interrupted copy may leave before it has a manifest.

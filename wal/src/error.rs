@@ -1,5 +1,6 @@
 //! What can go wrong, per operation. Every message names the file, the offset where there is one, and what to do.
 
+use crate::frame::FramePlace;
 use std::convert::Infallible;
 use std::fmt;
 use std::io;
@@ -127,6 +128,12 @@ pub enum LockError {
     #[error("{} has no LOCK: it is not a ledger; make one with `florin init`", data.display())]
     NoLedger {
         /// The data directory.
+        data: PathBuf,
+    },
+    /// There is no lock file, but a ledger's description.
+    #[error("{} is a backup, which is neither served nor verified; make a ledger of it with `florin restore`", data.display())]
+    Backup {
+        /// The folder.
         data: PathBuf,
     },
     /// The file cannot be opened or written.
@@ -306,6 +313,11 @@ pub enum RecoverError<E> {
 }
 
 impl<E> RecoverError<E> {
+    /// What the caller said of a frame.
+    pub(crate) fn apply(frame: u64, place: &FramePlace, error: E) -> RecoverError<E> {
+        RecoverError::Apply { file: place.file(), offset: place.offset, frame, error }
+    }
+
     /// The same error for another caller; none if it is what the caller said of a frame.
     pub(crate) fn of_log<F>(self) -> Option<RecoverError<F>> {
         Some(match self {
@@ -350,8 +362,8 @@ pub enum CopyError {
         /// The folder.
         folder: PathBuf,
     },
-    /// The folder has a lock or keys, so it is no copy.
-    #[error("{} is the folder of a ledger, not of a backup", folder.display())]
+    /// The folder, or one above it, has a lock or keys, so it is no place for a copy.
+    #[error("{} is, or lies in, the folder of a ledger", folder.display())]
     IsLedger {
         /// The folder.
         folder: PathBuf,

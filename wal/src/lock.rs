@@ -2,6 +2,7 @@
 //! process, so a kill leaves nothing to clean up.
 
 use crate::error::LockError;
+use crate::ledger::MANIFEST_FILE;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -22,6 +23,10 @@ impl DataLock {
         let path = data.join(LOCK_FILE);
         let failed = |source| LockError::Io { file: path.clone(), source };
         let mut file = OpenOptions::new().read(true).write(true).open(&path).map_err(|source| match source.kind() {
+            // A backup has all but what belongs to the place where a ledger is served.
+            std::io::ErrorKind::NotFound if data.join(MANIFEST_FILE).exists() => {
+                LockError::Backup { data: data.to_path_buf() }
+            }
             std::io::ErrorKind::NotFound => LockError::NoLedger { data: data.to_path_buf() },
             _ => failed(source),
         })?;
@@ -54,6 +59,8 @@ mod tests {
     fn a_second_holder_is_refused_and_told_who_holds_it() {
         let data = tempfile::tempdir().unwrap();
         assert!(matches!(DataLock::acquire(data.path()), Err(LockError::NoLedger { .. })));
+        std::fs::write(data.path().join(MANIFEST_FILE), "{}").unwrap();
+        assert!(matches!(DataLock::acquire(data.path()), Err(LockError::Backup { .. })));
         std::fs::write(data.path().join(LOCK_FILE), "").unwrap();
         let lock = DataLock::acquire(data.path()).unwrap();
         let refused = DataLock::acquire(data.path()).unwrap_err();

@@ -337,12 +337,8 @@ impl Walked {
             if blake3::hash(payload) != head.digest || blake3::hash(vouchers) != head.vouchers_digest {
                 return Err(wrong("the digest does not match"));
             }
-            each(Frame { head, payload, vouchers, place }).map_err(|error| RecoverError::Apply {
-                file: place.file(),
-                offset: place.offset,
-                frame: head.number,
-                error,
-            })?;
+            each(Frame { head, payload, vouchers, place })
+                .map_err(|error| RecoverError::apply(head.number, &place, error))?;
             at = start + head.body_bytes();
             self.frames += 1;
             self.end.last_frame = head.number;

@@ -40,6 +40,24 @@ pub struct Target {
 }
 
 impl Target {
+    /// The hold that a row places.
+    pub fn placed_by(transaction: &TransactionRecord) -> Target {
+        let postings = transaction.postings.iter().map(|p| NamedPosting {
+            account: p.account,
+            amount: p.amount,
+            asset: p.asset,
+            side: p.side,
+            index: p.index,
+        });
+        Target {
+            institution: transaction.institution,
+            id: transaction.id,
+            sequence: transaction.result.sequence,
+            expires_at: expiry(transaction.result.booked_at, transaction.timeout),
+            postings: postings.collect(),
+        }
+    }
+
     /// The posting of an index.
     pub fn posting(&self, index: u8) -> Option<&NamedPosting> {
         self.postings.binary_search_by_key(&index, |p| p.index).ok().map(|at| &self.postings[at])

@@ -15,7 +15,7 @@ use crate::entry::{ChangeRecord, PostingRecord, RowKind, TransactionRecord};
 use crate::frame::{ControlFrameRecord, FrameView, OpenRecord, Record, RowError};
 use crate::institution::{FIRST_INSTITUTION, accounting_date};
 use crate::limits::POSTINGS_MIN;
-use crate::link::{NamedPosting, PostingName, Target, expiry};
+use crate::link::{NamedPosting, PostingName, Target};
 use crate::outcome::Outcome;
 use crate::request::ItemKind;
 use crate::round::is_balanced;
@@ -294,16 +294,7 @@ impl Ledger {
             if !in_order || transaction.postings.len() < POSTINGS_MIN {
                 return Err(differs(sequence, "its postings are not those of a hold"));
             }
-            let expires_at = expiry(booked_at, transaction.timeout);
-            let postings = transaction.postings.iter().map(|p| NamedPosting {
-                account: p.account,
-                amount: p.amount,
-                asset: p.asset,
-                side: p.side,
-                index: p.index,
-            });
-            let postings = postings.collect();
-            return Ok(Some(Arc::new(Target { institution, id: transaction.id, sequence, expires_at, postings })));
+            return Ok(Some(Arc::new(Target::placed_by(transaction))));
         }
         if !kind.names_hold() {
             return Ok(None);

@@ -11,7 +11,7 @@ use florin_core::frame::{DraftHead, FrameView, RowError};
 use florin_core::snapshot::{Fold, SnapshotRecord};
 use florin_wal::{LogReader, ReadError, SealedSegment};
 
-use super::manifest::hex;
+use super::manifest::{FORMAT, hex};
 use super::state_file::{STATE_FILE, StateWriter};
 use super::{SnapshotError, SnapshotFolder, SnapshotManifest};
 use crate::pace::{Gait, Pace, Stopped};
@@ -282,7 +282,7 @@ impl Keeper {
         }
         let digest = writer.finish()?;
         let manifest = SnapshotManifest {
-            format: SnapshotManifest::FORMAT,
+            format: FORMAT,
             ledger: self.reader.ledger(),
             segment: segment.ordinal,
             frame: position.last_round,

@@ -12,7 +12,7 @@ use super::{SnapshotError, new_file};
 /// Name of the manifest in the folder of a snapshot.
 pub(super) const MANIFEST_FILE: &str = "manifest.json";
 /// Version of the format of manifest and state. Another one is refused.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 /// Longest manifest, in bytes: a longer file is none.
 const MANIFEST_BYTES_MAX: u64 = 4096;
 
@@ -55,9 +55,6 @@ struct Sealed {
 }
 
 impl SnapshotManifest {
-    /// Version of the format that is written.
-    pub(super) const FORMAT: u32 = FORMAT;
-
     /// Whether the state is that after this frame.
     pub(crate) fn is_of(&self, frame: &FrameHead) -> bool {
         let last = frame.next_sequence() - 1;

@@ -1,5 +1,4 @@
 //! A ledger behind its handle: what the tests of the engine share.
-#![allow(dead_code)] // Each of them uses a part.
 
 use std::path::Path;
 

@@ -9,11 +9,11 @@ use super::{AccountState, Named, SnapshotRecord};
 use crate::account::{AccountKey, Limits};
 use crate::accounts::FirstTerms;
 use crate::asset::Assets;
-use crate::control::Control;
+use crate::control::{Control, ControlRecord};
 use crate::entry::{AccountRecord, ChangeRecord, PostingRecord, Status, TransactionRecord};
 use crate::frame::{FrameView, OpenRecord, Record, RowError};
 use crate::institution::Institutions;
-use crate::link::{NamedPosting, PostingName, Target, expiry};
+use crate::link::{PostingName, Target};
 use crate::outcome::Outcome;
 use crate::replay::closes;
 use crate::request::{Action, ItemKind, Side};
@@ -203,7 +203,8 @@ impl Fold {
     }
 
     fn control(&mut self, institution: u32, record: &[u8], outcome: Outcome) {
-        match super::restore::accepted(record, outcome) {
+        let said = ControlRecord::parse(record).and_then(|record| record.read());
+        match said.ok().filter(|_| outcome == Outcome::Posted) {
             Some(Control::Asset(asset)) => self.assets.register(asset),
             Some(Control::Institution { number, name }) => self.institutions.register(number, &name),
             Some(Control::OpenDay(day)) => self.institutions.set_open_day(institution, day),
@@ -245,7 +246,7 @@ impl Fold {
         let institution = transaction.institution;
         let kind = transaction.kind.item().expect("a row of an item");
         if kind == ItemKind::Hold {
-            self.placed.insert(sequence, placed_hold(transaction, sequence));
+            self.placed.insert(sequence, Target::placed_by(transaction));
         }
         let target = if kind == ItemKind::Hold { sequence } else { transaction.link_sequence };
         for posting in &transaction.postings {
@@ -366,22 +367,5 @@ impl NamedPatch {
         let NamedPatch { institution, account, amount, adds } = self;
         let amount = if adds { before + amount } else { amount };
         SnapshotRecord::Named(Named { name, institution, account, amount })
-    }
-}
-
-fn placed_hold(transaction: &TransactionRecord, sequence: u64) -> Target {
-    let postings = transaction.postings.iter().map(|p| NamedPosting {
-        account: p.account,
-        amount: p.amount,
-        asset: p.asset,
-        side: p.side,
-        index: p.index,
-    });
-    Target {
-        institution: transaction.institution,
-        id: transaction.id,
-        sequence,
-        expires_at: expiry(transaction.result.booked_at, transaction.timeout),
-        postings: postings.collect(),
     }
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::{AccountState, Named, SnapshotRecord};
 use crate::account::AccountKey;
-use crate::control::Control;
 use crate::dedup::TOUCHED_AT_ONCE;
 use crate::entry::RowKind;
 use crate::frame::{FrameView, Record};
@@ -120,12 +119,6 @@ impl Ledger {
         }
         Ok(())
     }
-}
-
-/// What a control record in a row did, if it was accepted.
-pub(super) fn accepted(record: &[u8], outcome: Outcome) -> Option<Control> {
-    let said = crate::control::ControlRecord::parse(record).and_then(|record| record.read());
-    said.ok().filter(|_| outcome == Outcome::Posted)
 }
 
 fn wrong(what: String) -> RestoreError {
