@@ -114,6 +114,9 @@ fn start_error(data: &Path, error: &StartError) -> CliError {
         StartError::Lock(LockError::Backup { .. }) => {
             CliError::cannot(what, format!("florin restore --from {folder} --keys KEYS --to NEWDIR, then serve NEWDIR"))
         }
+        StartError::Ids(_) => {
+            CliError::cannot(what, format!("mend the disk, or remove {folder}/ids: it is made again from the log"))
+        }
         StartError::Recover(
             RecoverError::Damaged(_)
             | RecoverError::Segment { .. }

@@ -118,6 +118,9 @@ fn announce(running: &Running, output: Output) {
     for refused in &running.report.snapshots_refused {
         output.text(format!("a snapshot was left aside: {refused}; its folder can be removed"));
     }
+    for refused in &running.report.runs_refused {
+        output.text(format!("a run of ids was left aside: {refused}; it is made again from the log"));
+    }
     output.text(report_line(&running.report));
     output.object(&report_json(&running.report));
     output.text(format!("listening on {}", running.address()));
@@ -144,6 +147,7 @@ fn report_line(report: &StartReport) -> String {
         Some(base) => line.push_str(&format!("; from the snapshot after frame {}", n(base.frame))),
         None => line.push_str("; no snapshot"),
     }
+    line.push_str(&format!("; {} ids, {} of them in memory", n(report.ids), n(report.ids_recent as u64)));
     match &log.torn_tail {
         Some(torn) => line.push_str(&format!(
             "; torn tail: cleared {} bytes at offset {} of {}, a write nobody was told of",
@@ -174,6 +178,8 @@ fn report_json(report: &StartReport) -> serde_json::Value {
         "last_sequence": log.last_sequence.to_string(),
         "accounts": report.accounts.to_string(),
         "ids": report.ids.to_string(),
+        "ids_recent": report.ids_recent.to_string(),
+        "runs_refused": report.runs_refused,
         "log_bytes": log.bytes.to_string(),
         "snapshot_frame": report.snapshot.as_ref().map(|base| base.frame.to_string()),
         "snapshots_refused": report.snapshots_refused,

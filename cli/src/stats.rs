@@ -48,8 +48,11 @@ fn show_stages(stages: &Value, output: Output) {
 
 /// Counters that may grow beyond 2^53 become strings.
 fn strings_for_large(stats: &Value) -> Value {
-    const MAY_BE_LARGE: [&str; 11] = [
+    const MAY_BE_LARGE: [&str; 14] = [
         "ids",
+        "ids_recent",
+        "id_run_bytes",
+        "id_run_memory",
         "sequence",
         "frame_decided",
         "frame_durable",

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use florin_core::account::AccountKey;
 use florin_core::coordinator::{self as core, Answer, Ticket};
+use florin_core::dedup::old::Run;
 use florin_core::entry::PostReply;
 use florin_core::frame::FrameDraft;
 use florin_core::link::Facts;
@@ -59,6 +60,11 @@ pub struct Common {
     pub stages: Arc<Stages>,
 }
 
+/// From the thread that keeps old ids: these runs can be asked.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Adopt(pub Vec<Arc<Run>>);
+
 /// Finish what is under way, refuse what comes, seal the log; then say so.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -94,7 +100,7 @@ struct TimedRound {
 enum Release {
     Reply(Reply, OnReply),
     Job(Job, OnReply),
-    Originals(Job),
+    LookUp(Job),
 }
 
 /// The actor.
@@ -188,7 +194,7 @@ impl CoordinatorActor {
             Command::Post { request, want_postings } => {
                 let request = Arc::new(request);
                 let pending = Pending::Post { request: request.clone(), want_postings };
-                (pending, core::Request::Post { request, want_postings, facts })
+                (pending, core::Request::Post { request, want_postings })
             }
             Command::Open(request) => (Pending::Open, core::Request::Open(request)),
             Command::Control(request) => (Pending::Control(Box::new(request.clone())), core::Request::Control(request)),
@@ -228,7 +234,7 @@ impl CoordinatorActor {
             | Command::Assets => (Pending::Own(Box::new(command)), core::Request::Read),
         };
         self.pending.insert(ticket, (pending, on_reply));
-        self.core.submit(ticket, request);
+        self.core.submit_with(ticket, request, facts);
     }
 
     /// Frames that are not durable: being decided, or at the writer.
@@ -350,7 +356,7 @@ impl CoordinatorActor {
                     ToShard::FinishOpening { opening, sequences, times }
                 }),
                 core::Command::Change(changes) => self.tell_shards(|| ToShard::Change(changes.clone())),
-                core::Command::FetchOriginals { ticket, originals } => self.fetch_next(ticket, originals),
+                core::Command::Fetch { ticket, wanted } => self.fetch_next(ticket, wanted),
                 core::Command::Pass(number) => self.tell_shards(|| ToShard::Pass(number)),
                 core::Command::Frame(draft) => self.append(&draft),
                 core::Command::Read { ticket, after, position } => self.start_read(ticket, after, position),
@@ -453,7 +459,7 @@ impl CoordinatorActor {
         match release {
             Release::Reply(reply, on_reply) => on_reply(reply),
             Release::Job(job, on_reply) => self.history.send(job, on_reply),
-            Release::Originals(job) => self.history.send(job, Box::new(|_| {})),
+            Release::LookUp(job) => self.history.send(job, Box::new(|_| {})),
         }
     }
 
@@ -596,6 +602,14 @@ impl Handler<Durable> for CoordinatorActor {
         self.on_durable(frame);
         self.set_alarm(ctx);
         self.try_stop();
+    }
+}
+
+impl Handler<Adopt> for CoordinatorActor {
+    type Result = ();
+
+    fn handle(&mut self, Adopt(runs): Adopt, _: &mut Context<Self>) {
+        self.core.adopt_runs(runs);
     }
 }
 

@@ -227,6 +227,20 @@ pub struct EngineStats {
     pub indexes_built: u64,
     /// Time that building them took, pauses included.
     pub index_build_us: u64,
+    /// Ids in memory; the others are in runs on disk.
+    pub ids_recent: u64,
+    /// Runs of ids on disk.
+    pub id_runs: u64,
+    /// Last sealed segment whose ids are in runs.
+    pub id_run_segment: u64,
+    /// Bytes of their files.
+    pub id_run_bytes: u64,
+    /// Bytes of memory for their filters, ranges and first hashes.
+    pub id_run_memory: u64,
+    /// Runs made of segments since the start.
+    pub id_runs_made: u64,
+    /// Merges of runs since the start.
+    pub id_runs_merged: u64,
     /// Last frame of the newest snapshot, 0 = none.
     pub snapshot_frame: u64,
     /// Last sealed segment that was folded towards the next snapshot.

@@ -8,7 +8,7 @@
 mod builder;
 mod catalog;
 mod entries;
-mod index;
+pub(crate) mod index;
 mod pages;
 mod rows;
 mod seek;
@@ -22,6 +22,7 @@ use crossbeam::channel::{Receiver, Sender, unbounded};
 use florin_core::compare::{resolve_changes, resolve_control, resolve_post};
 use florin_core::entry::{AccountRecord, Moment, Order, PostReply, Span, StatementToken};
 use florin_core::frame::Record;
+use florin_core::link::Wanted as LookedUp;
 use florin_core::request::{ChangeRequest, ControlRequest, PostRequest};
 use florin_wal::LogReader;
 
@@ -32,6 +33,7 @@ use builder::{Building, start_building};
 use catalog::Catalog;
 use rows::Rows;
 
+use crate::ids::{IdStats, IdsKeeping, Shelf};
 use crate::snapshots::{Keeping, SnapshotStats};
 
 /// What a statement shows.
@@ -58,6 +60,17 @@ pub enum Wanted {
     LinkedTo(u128),
 }
 
+/// Where a transaction is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// It is this row.
+    Row(u64),
+    /// The row that used this id, if runs have one.
+    OldId(u128),
+    /// Nowhere.
+    Unknown,
+}
+
 /// What history is asked. Everything that a job reads is durable when it is sent.
 pub enum Job {
     /// Put the original results of repeats into an answer.
@@ -76,10 +89,10 @@ pub enum Job {
         /// The answer without them.
         reply: PostReply,
     },
-    /// What the originals of reversals are.
-    Originals {
-        /// Id and sequence number of each.
-        originals: Vec<(u128, u64)>,
+    /// What runs say of ids, and what the originals of reversals are.
+    LookUp {
+        /// What is to be looked up.
+        wanted: LookedUp,
         /// Whom to tell.
         then: Box<dyn FnOnce(Found) + Send>,
     },
@@ -114,8 +127,10 @@ pub enum Job {
     },
     /// Transactions by their place.
     Transactions {
-        /// Sequence numbers, none where the id is not known.
-        sequences: Vec<Option<u64>>,
+        /// The tenant.
+        institution: u32,
+        /// Where they are.
+        places: Vec<Place>,
         /// What the answer reflects.
         position: u64,
     },
@@ -137,6 +152,7 @@ pub struct History {
     pages: Worker,
     building: Building,
     keeping: Option<Keeping>,
+    ids: IdsKeeping,
 }
 
 /// A thread that answers jobs in the order in which they come.
@@ -152,19 +168,20 @@ impl History {
         data: &Path,
         build_indexes: bool,
         keeping: Option<Keeping>,
+        (shelf, ids): (Arc<Shelf>, IdsKeeping),
     ) -> std::io::Result<History> {
         let catalog = Arc::new(Catalog::new(data, reader.ledger()));
-        let rows = |name| Worker::start(name, Rows::new(reader.clone(), Arc::clone(&catalog)));
+        let rows = |name| Worker::start(name, Rows::new(reader.clone(), Arc::clone(&catalog), Arc::clone(&shelf)));
         let (quick, originals, pages) = (rows("florin-history")?, rows("florin-original")?, rows("florin-pages")?);
         // It walks whole segments: with tables of its own it never makes a reader wait.
         let building = start_building(reader.apart(), catalog, build_indexes)?;
-        Ok(History { quick, originals, pages, building, keeping })
+        Ok(History { quick, originals, pages, building, keeping, ids })
     }
 
     /// Hands a job over.
     pub fn send(&self, job: Job, on_reply: OnReply) {
         let worker = match &job {
-            Job::Originals { .. } => &self.originals,
+            Job::LookUp { .. } => &self.originals,
             Job::Page { .. } | Job::BalanceAt { .. } | Job::Statement { .. } => &self.pages,
             _ => &self.quick,
         };
@@ -182,6 +199,11 @@ impl History {
         self.keeping.as_ref().map(Keeping::stats).unwrap_or_default()
     }
 
+    /// What runs of ids there are.
+    pub fn ids(&self) -> IdStats {
+        self.ids.stats()
+    }
+
     /// Answers what was asked and ends the threads. An index or snapshot that is being made is dropped.
     pub fn stop(&mut self) {
         self.quick.stop();
@@ -189,6 +211,7 @@ impl History {
         self.pages.stop();
         self.building.stop();
         self.keeping.iter_mut().for_each(Keeping::stop);
+        self.ids.stop();
     }
 }
 
@@ -210,7 +233,7 @@ impl Worker {
 fn run(mut rows: Rows, todo: Receiver<(Job, OnReply)>) {
     for (job, on_reply) in todo {
         match job {
-            Job::Originals { originals, then } => then(rows.originals(originals)),
+            Job::LookUp { wanted, then } => then(rows.look_up(wanted)),
             job => on_reply(rows.answer(job).unwrap_or_else(Reply::Failed)),
         }
     }
@@ -228,13 +251,20 @@ impl Rows {
                 reply.push(result);
                 Ok(Reply::Posted(reply))
             }
-            Job::Transactions { sequences, position } => {
+            Job::Transactions { institution, places, position } => {
+                let mut transactions = vec![None; places.len()];
+                let mut found: Vec<(u64, usize)> = Vec::new();
+                for (at, place) in places.into_iter().enumerate() {
+                    let sequence = match place {
+                        Place::Row(sequence) => Some(sequence),
+                        Place::OldId(id) => self.old_id(institution, id)?.map(|old| old.sequence),
+                        Place::Unknown => None,
+                    };
+                    found.extend(sequence.filter(|sequence| *sequence <= position).map(|sequence| (sequence, at)));
+                }
                 // In the order of the log: each segment and frame is then looked up once.
-                let mut places: Vec<(u64, usize)> =
-                    sequences.iter().enumerate().filter_map(|(at, sequence)| Some(((*sequence)?, at))).collect();
-                places.sort_unstable();
-                let mut transactions = vec![None; sequences.len()];
-                for (sequence, at) in places {
+                found.sort_unstable();
+                for (sequence, at) in found {
                     if let Record::Transaction(transaction) = self.read(sequence)? {
                         transactions[at] = Some(*transaction);
                     }
@@ -244,7 +274,7 @@ impl Rows {
             Job::ResolveChanges { request, reply } => {
                 resolve_changes(&request, reply, |sequence| self.read(sequence)).map(Reply::Posted)
             }
-            Job::Originals { .. } => unreachable!("originals have an answer of their own"),
+            Job::LookUp { .. } => unreachable!("what is looked up has an answer of its own"),
             Job::Page { institution, want, after, limit, position } => {
                 self.page(institution, want, after, limit, position).map(Reply::TransactionPage)
             }

@@ -7,8 +7,11 @@
 mod backup;
 mod clock;
 mod coordinator_actor;
+#[doc(hidden)]
+pub mod fuzzing;
 mod handle;
 mod history;
+mod ids;
 mod inbox;
 mod pace;
 mod shard_actor;
@@ -19,6 +22,7 @@ mod verify;
 
 pub use backup::{BackupError, BackupReport, back_up, restore};
 pub use handle::*;
+pub use ids::IdStats;
 pub use snapshots::{SnapshotError, SnapshotFolder, SnapshotManifest, SnapshotStats};
 pub use stages::{Stage, StageFigures, Stages};
 pub use start::{

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use actix::prelude::*;
 use florin_core::coordinator::RoundLimits;
+use florin_core::dedup::old::Run;
 use florin_core::frame::{DraftHead, FrameView};
 use florin_core::limits::SHARDS_MAX;
 use florin_core::replay::{Ledger, ReplayError};
@@ -17,9 +18,10 @@ use florin_wal::{
 use tokio::sync::oneshot;
 
 use crate::clock::{Clock, distrust, wall_ns};
-use crate::coordinator_actor::{Common, CoordinatorActor, Durable, FRAMES_UNDER_WAY_MANY, Stop};
+use crate::coordinator_actor::{Adopt, Common, CoordinatorActor, Durable, FRAMES_UNDER_WAY_MANY, Stop};
 use crate::handle::{Command, OnReply, Reply};
 use crate::history::History;
+use crate::ids::{Shelf, start_keeping_ids};
 use crate::inbox::Submission;
 use crate::shard_actor::{ShardActor, SharedShard};
 use crate::snapshots::{SnapshotError, SnapshotFolder, SnapshotManifest, start_keeping};
@@ -105,6 +107,9 @@ pub enum StartError {
     /// The snapshots cannot be looked at.
     #[error(transparent)]
     Snapshots(#[from] SnapshotError),
+    /// The runs of ids cannot be looked at.
+    #[error(transparent)]
+    Ids(Box<dyn std::error::Error + Send + Sync>),
     /// The log cannot be recovered.
     #[error(transparent)]
     Recover(#[from] RecoverError<ReplayError>),
@@ -136,10 +141,16 @@ pub struct StartReport {
     pub snapshot: Option<SnapshotManifest>,
     /// Why newer snapshots were left aside.
     pub snapshots_refused: Vec<String>,
+    /// Last row whose id is in runs on disk, 0 = none.
+    pub ids_covered: u64,
+    /// Why runs of ids were left aside; they are made again.
+    pub runs_refused: Vec<String>,
     /// Accounts.
     pub accounts: usize,
+    /// Ids known.
+    pub ids: u64,
     /// Ids in memory.
-    pub ids: usize,
+    pub ids_recent: usize,
     /// Seconds that recovery took.
     pub seconds: f64,
     /// BLAKE3 of the state, if asked for.
@@ -219,13 +230,15 @@ pub fn view<'a>(frame: &Frame<'a>) -> Result<FrameView<'a>, ReplayError> {
 /// Takes over what a snapshot leaves to the log: the ids. The last frame that it covers must be the one that it was made of.
 fn note_covered(ledger: &mut Ledger, base: &SnapshotManifest, frame: &Frame<'_>) -> Result<(), ReplayError> {
     if frame.head.number == base.frame && !base.is_of(&frame.head) {
-        return Err(ReplayError::Order(format!(
-            "snapshots/{:020} is of another log: log or snapshots were put back or swapped; if the log is the right one, move that \
-             folder away",
-            base.frame
-        )));
+        return Err(of_another_log(&format!("snapshots/{:020}", base.frame)));
     }
     ledger.note_ids(&view(frame)?)
+}
+
+fn of_another_log(what: &str) -> ReplayError {
+    ReplayError::Order(format!(
+        "{what} is of another log: it or the log was put back or swapped; if the log is the right one, move it away"
+    ))
 }
 
 /// Recovers a ledger and starts its actors. Must be called on an actix Arbiter (or within `actix_rt::System`).
@@ -236,23 +249,34 @@ pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
     abort_on_panic();
     let begun = Instant::now();
     let lock = DataLock::acquire(&options.data)?;
-    let seed = random_seed()?;
     let manifest = LedgerManifest::load(&options.data).map_err(RecoverError::Manifest)?;
     let keys = KeyRing::load(&options.data).map_err(RecoverError::Key)?;
+    let opened = Shelf::open(&options.data, manifest.ledger, random_seed()?);
+    let (shelf, runs_refused) = opened.map_err(|error| StartError::Ids(Box::new(error)))?;
+    let seed = shelf.seed();
+    let shelf = Arc::new(shelf);
     let snapshots = SnapshotFolder::new(&options.data, manifest.ledger);
-    let found = snapshots.recover(&keys, || Ledger::new(options.shards, options.round, seed))?;
+    let empty = || {
+        let mut ledger = Ledger::new(options.shards, options.round, seed);
+        ledger.coordinator.adopt_runs(shelf.in_memory());
+        ledger
+    };
+    let found = snapshots.recover(&keys, empty)?;
     let (mut ledger, base) = match found.base {
         Some((ledger, base)) => (ledger, Some(base)),
-        None => (Ledger::new(options.shards, options.round, seed), None),
+        None => (empty(), None),
     };
     let snapshot = base.as_ref().map_or(0, |base| base.frame);
-    let log_options = LogOptions { io: options.io, buffers: WRITER_BUFFERS, snapshot, ..LogOptions::default() };
-    let recovered = florin_wal::recover(&options.data, lock, log_options, &mut |frame: Frame<'_>| match base
-        .as_ref()
-        .filter(|base| frame.head.number <= base.frame)
-    {
-        Some(base) => note_covered(&mut ledger, base, &frame),
-        None => ledger.apply_frame(&view(&frame)?),
+    let ids = shelf.last_frame();
+    let log_options = LogOptions { io: options.io, buffers: WRITER_BUFFERS, snapshot, ids, ..LogOptions::default() };
+    let recovered = florin_wal::recover(&options.data, lock, log_options, &mut |frame: Frame<'_>| {
+        if let Some(run) = shelf.of_another_log(&frame.head) {
+            return Err(of_another_log(&run.display().to_string()));
+        }
+        match base.as_ref().filter(|base| frame.head.number <= base.frame) {
+            Some(base) => note_covered(&mut ledger, base, &frame),
+            None => ledger.apply_frame(&view(&frame)?),
+        }
     })?;
     if let Some(why) = distrust(wall_ns(), ledger.coordinator.last_booked_at()).filter(|_| !options.accept_clock) {
         return Err(StartError::Clock(why));
@@ -264,7 +288,10 @@ pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
         snapshot: base.clone(),
         snapshots_refused: found.refused.iter().map(|error| error.to_string()).collect(),
         accounts: ledger.shards.iter().map(|s| s.account_count()).sum(),
+        ids_covered: ledger.coordinator.covered(),
+        runs_refused: runs_refused.iter().map(|error| error.to_string()).collect(),
         ids: ledger.coordinator.ids(),
+        ids_recent: ledger.coordinator.recent_ids(),
         seconds: begun.elapsed().as_secs_f64(),
         state_hash: options.state_hash.then(|| state_hash(&ledger)),
     };
@@ -293,7 +320,16 @@ pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
         0 => None,
         every => Some(start_keeping(reader.apart(), snapshots, base, every, seed).map_err(no_thread)?),
     };
-    let history = History::start(reader, &options.data, options.build_indexes, keeping).map_err(no_thread)?;
+    let (run_address, run_addressed) = std::sync::mpsc::sync_channel::<Addr<CoordinatorActor>>(1);
+    let coordinator = std::sync::OnceLock::new();
+    let adopt = move |runs: Vec<Arc<Run>>| {
+        // Without an address the start has failed since.
+        let coordinator = coordinator.get_or_init(|| run_addressed.recv().ok());
+        coordinator.iter().for_each(|coordinator| coordinator.do_send(Adopt(runs.clone())));
+    };
+    let ids = start_keeping_ids(reader.apart(), Arc::clone(&shelf), Box::new(adopt)).map_err(no_thread)?;
+    let history =
+        History::start(reader, &options.data, options.build_indexes, keeping, (shelf, ids)).map_err(no_thread)?;
     let threads: Vec<Arbiter> = (0..options.placement.threads(options.shards)).map(|_| Arbiter::new()).collect();
     let place = |(number, shard): (usize, _)| {
         let shared = SharedShard::new(shard);
@@ -308,6 +344,7 @@ pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
     let actor = CoordinatorActor::new(ledger.coordinator, shards, writer, history, Clock::start(), io, common.clone());
     let coordinator = actor.start();
     address.send(coordinator.clone()).expect("the writer's thread waits for the first frame");
+    run_address.send(coordinator.clone()).expect("the thread of ids waits for the first run");
     Ok(Started { engine: Engine { coordinator, common }, report })
 }
 

@@ -8,7 +8,8 @@ mod audit;
 pub(crate) mod judge;
 mod log;
 mod promise;
-mod snapshots;
+pub(crate) mod runs;
+pub(crate) mod snapshots;
 mod tally;
 pub(crate) mod world;
 
@@ -23,6 +24,7 @@ use florin_core::state_hash::state_hash;
 use crate::program::{Program, Step};
 use crate::rng::Rng;
 use judge::{Asked, Life};
+use runs::Runs;
 use snapshots::Snapshot;
 use world::World;
 
@@ -99,18 +101,20 @@ pub fn run_program(program: &Program, setting: &Setting, rng: &mut Rng) -> (Tall
     let mut lives: Vec<Life> = vec![];
     let mut log = Log::default();
     let mut snapshot = Snapshot::default();
+    let mut runs = Runs::new(rng.clone());
     let mut shards = setting.shards;
     let mut now = 1_760_000_000_000_000_000 + rng.word() % 1_000_000_000_000;
     for crashes_left in (0..=rng.between(0, setting.crashes_max)).rev() {
-        let ledger = snapshots::recover(&mut snapshot, &log, shards, rng.word(), setting.limits);
+        let ledger = snapshots::recover(&mut snapshot, &mut runs, &log, shards, rng.word(), setting.limits);
         tally.snapshots += u64::from(snapshot.has_accounts());
-        let mut world = World::new(ledger, log, setting.limits);
+        let mut world = World::new(ledger, log, setting.limits, runs);
         let patience = if crashes_left > 0 { Some(rng.below(40 + 6 * steps.len())) } else { None };
         let mut life = live(&mut world, &mut steps, setting, &mut now, patience, rng);
         tally.add_world(&world);
-        log = world.log;
+        (log, runs) = (world.log, world.runs);
         if crashes_left > 0 {
-            let durable = rng.between(life.began_at, log.frames.len());
+            // What was made into runs is durable, whatever else is lost.
+            let durable = rng.between(life.began_at, log.frames.len()).max(runs.frames());
             log.cut(durable);
             life.durable = Some(durable);
             for asked in life.asked.iter().rev().filter(|a| !a.released(durable)) {
@@ -128,10 +132,12 @@ pub fn run_program(program: &Program, setting: &Setting, rng: &mut Rng) -> (Tall
         }
         lives.push(life);
     }
-    let ledger = snapshots::recover(&mut snapshot, &log, shards, 0, setting.limits);
+    let ledger = snapshots::recover(&mut snapshot, &mut runs, &log, shards, 0, setting.limits);
+    tally.runs_of_ids += runs.made;
+    tally.fetches += runs.fetched;
     tally.snapshots += u64::from(snapshot.has_accounts());
     let model = judge::judge(&lives, &log, &mut tally);
-    judge::compare_state(&model, &ledger);
+    judge::compare_state(&model, &ledger, |institution, id| runs.old_id(&log, institution, id).map(|old| old.sequence));
     log.audit();
     (tally, log)
 }

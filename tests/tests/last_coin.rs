@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use florin_core::account::AccountKey;
 use florin_core::coordinator::{Answer, Command, Coordinator, Request, RoundLimits};
-use florin_core::link::Facts;
 use florin_core::shard::Shard;
 use florin_tests::encode;
 use florin_tests::model::item::{CREDIT, Control, DEBIT, Item, Opening};
@@ -61,7 +60,7 @@ impl Pair {
             Command::Answer(answer) => self.answers.push_back(answer),
             Command::Frame(_) => {}
             Command::Run(_) => unreachable!("there are two shards"),
-            Command::Read { .. } | Command::Change(_) | Command::FetchOriginals { .. } => {
+            Command::Read { .. } | Command::Change(_) | Command::Fetch { .. } => {
                 unreachable!("nobody reads, changes accounts or reverses")
             }
         }
@@ -133,5 +132,5 @@ fn a_last_coin_passed_back_and_forth_8190_times_in_one_request_is_exact_in_one_r
 }
 
 fn post(items: &[Item]) -> Request {
-    Request::Post { request: Arc::new(encode::post_request(1, true, items)), want_postings: true, facts: Facts::new() }
+    Request::Post { request: Arc::new(encode::post_request(1, true, items)), want_postings: true }
 }

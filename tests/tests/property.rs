@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use florin_tests::sim::{self, Tally};
 
 /// Programs run by the normal suite; `--bin sim` runs more.
-const PROGRAMS: u64 = 1_700;
+const PROGRAMS: u64 = 2_000;
 /// Different random transactions in them, at least: items on the first number of shards that neither repeated an earlier
 /// one nor were refused for the moment.
 const DISTINCT_MIN: u64 = 200_000;
@@ -58,6 +58,10 @@ fn any_program_on_any_number_of_shards_is_what_the_model_says() {
     println!("{distinct} different transactions, each on {} numbers of shards", sim::SHARDS.len());
     assert!(distinct >= DISTINCT_MIN, "fewer transactions than promised");
     assert_ne!(total.maybes, 0, "no vote was ever in doubt: this proves nothing");
+    assert!(
+        total.runs_of_ids > 0 && total.fetches > 0,
+        "no id was ever looked up in runs: this proves nothing of them"
+    );
     assert_ne!(total.repeats, 0, "no id was ever repeated: this proves nothing");
     assert_ne!(total.restarts, 0, "no process ever crashed: this proves nothing");
     assert_eq!(total.never(), [] as [&str; 0], "outcomes that never came about");

@@ -154,7 +154,7 @@ fn end_of(
         })
     };
     let walked = walk()?;
-    if let Some(damage) = evidence::damage::<Infallible>(&storage, &walked, &watermark, snapshot, Access::Read)? {
+    if let Some(damage) = evidence::damage::<Infallible>(&storage, &walked, &watermark, (snapshot, 0), Access::Read)? {
         // Beside a writer the end moves on while it is looked at. Damage does not: then a second walk stops where the first did.
         let place = |walked: &Walked| (walked.stop.segment, walked.stop.offset);
         if extent == Extent::Whole || place(&walk()?) <= place(&walked) {

@@ -184,6 +184,11 @@ pub enum Proof {
         /// Its last frame.
         frame: u64,
     },
+    /// A run of ids: it is made of durable frames.
+    Ids {
+        /// Its last frame.
+        frame: u64,
+    },
 }
 
 impl fmt::Display for Proof {
@@ -202,6 +207,7 @@ impl fmt::Display for Proof {
                 write!(f, "the watermark says that frame {frame} and group {group} were durable")
             }
             Proof::Snapshot { frame } => write!(f, "snapshots/{frame:020} is a snapshot of durable frames"),
+            Proof::Ids { frame } => write!(f, "a run in ids/ is of durable frames up to {frame}"),
         }
     }
 }

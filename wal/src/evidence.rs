@@ -9,12 +9,13 @@ use crate::segments::{LOG_FOLDER, segment_name, segment_ordinal};
 use crate::storage::{Access, Storage};
 use crate::walk::{Walked, Window, open_segment};
 
-/// Looks for proof in the rest of the last segment, in all later segments, in the watermark, and in the last frame of a snapshot.
+/// Looks for proof in the rest of the last segment, in all later segments, in the watermark, and in the last frames of the
+/// newest snapshot and run of ids, 0 if there is none.
 pub(crate) fn damage<E>(
     storage: &dyn Storage,
     walked: &Walked,
     watermark: &WatermarkSlot,
-    snapshot: u64,
+    (snapshot, ids): (u64, u64),
     access: Access,
 ) -> Result<Option<Damage>, RecoverError<E>> {
     let last = walked.end.last_frame;
@@ -51,6 +52,9 @@ pub(crate) fn damage<E>(
     }
     if snapshot > last {
         offer(Some(snapshot), Proof::Snapshot { frame: snapshot });
+    }
+    if ids > last {
+        offer(Some(ids), Proof::Ids { frame: ids });
     }
     // Without a bad group in the last segment, and with a later one known to have been begun, its own first block is
     // what cannot be read.

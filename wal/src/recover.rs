@@ -43,11 +43,20 @@ pub struct LogOptions {
     pub buffers: usize,
     /// Last frame of the newest snapshot, 0 if there is none: a log that ends before it has lost something.
     pub snapshot: u64,
+    /// Last frame of the newest run of ids, 0 if there is none: likewise.
+    pub ids: u64,
 }
 
 impl Default for LogOptions {
     fn default() -> LogOptions {
-        LogOptions { io: IoMode::Auto, spares: 1, frame_bytes_max: FRAME_BYTES_DEFAULT, buffers: 4, snapshot: 0 }
+        LogOptions {
+            io: IoMode::Auto,
+            spares: 1,
+            frame_bytes_max: FRAME_BYTES_DEFAULT,
+            buffers: 4,
+            snapshot: 0,
+            ids: 0,
+        }
     }
 }
 
@@ -104,7 +113,9 @@ pub fn recover_on<E>(
         let (file, reason) = (segment_name(FIRST_SEGMENT), "the first segment is missing");
         return Err(RecoverError::Segment { file, offset: 0, reason });
     }
-    if let Some(damage) = evidence::damage(&*storage, &walked, &watermark, options.snapshot, Access::Blocks)? {
+    if let Some(damage) =
+        evidence::damage(&*storage, &walked, &watermark, (options.snapshot, options.ids), Access::Blocks)?
+    {
         return Err(RecoverError::Damaged(Box::new(damage)));
     }
     let tail = tail::inspect(&*storage, &walked, Access::Blocks)?;

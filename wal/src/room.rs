@@ -39,6 +39,8 @@ pub(crate) struct RoomState {
     pub reserved_upto: u64,
     /// The last try to allocate failed with this.
     pub failing: Option<Arc<io::Error>>,
+    /// Tries to fill the segment that is to be ready next that failed, ever.
+    pub failed_fills: u64,
     /// The writer has a frame and no segment for it.
     pub waiting: bool,
     /// The writer has stopped.
@@ -60,6 +62,7 @@ impl RoomKeeper {
             ready_upto,
             reserved_upto: ready_upto,
             failing: None,
+            failed_fills: 0,
             waiting: false,
             stopped: false,
         };

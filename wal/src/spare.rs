@@ -67,7 +67,9 @@ impl SpareMaker {
     pub(crate) fn run(mut self) {
         let mut pause = Duration::from_millis(ALLOCATE_RETRY_MS_MIN);
         loop {
-            let (ordinal, done) = match self.next_work() {
+            let work = self.next_work();
+            let fills = matches!(work, Work::Fill(_));
+            let (ordinal, done) = match work {
                 Work::Stop => return,
                 Work::Nothing => {
                     let state = self.room.lock();
@@ -92,6 +94,7 @@ impl SpareMaker {
                     self.failed = ordinal;
                     let can_fill = self.room.change(|state| {
                         state.failing = Some(Arc::new(error));
+                        state.failed_fills += u64::from(fills);
                         state.ready_upto + 1 < ordinal
                     });
                     if !can_fill {
@@ -228,7 +231,8 @@ impl SpareMaker {
     fn back_off(&self, pause: Duration) {
         let until = Instant::now() + pause;
         let mut state = self.room.lock();
-        while !state.stopped {
+        // A writer that waits is told by the next try whether there is any use in waiting.
+        while !state.stopped && !state.waiting {
             let now = Instant::now();
             if now >= until {
                 return;

@@ -8,6 +8,7 @@ use crate::limits::{BLOCK_BYTES, FILL_CHUNK_BYTES, READ_CHUNK_BYTES};
 use crate::segments::{LOG_FOLDER, segment_name};
 use crate::storage::{Access, Storage};
 use crate::walk::{Stop, TornTail, Walked, Window, open_segment};
+use crate::watermark::WATERMARK_FILE;
 
 /// What is behind the log.
 pub(crate) struct Tail {
@@ -99,6 +100,10 @@ pub(crate) fn settle<E>(storage: &dyn Storage, walked: &Walked, tail: &Tail) -> 
         let at = |source| RecoverError::Io { file: segment_name(segment), offset, source };
         storage.open(&segment_name(segment), Access::Blocks).and_then(|file| file.sync_all()).map_err(at)?;
     }
+    // A kill may have left the newer slot in the cache alone: the next one goes over the older, and a power cut in the middle
+    // of that must find one of the two whole.
+    let at = |source| RecoverError::Io { file: WATERMARK_FILE.into(), offset: 0, source };
+    storage.open(WATERMARK_FILE, Access::Blocks).and_then(|file| file.sync_all()).map_err(at)?;
     let at = |source| RecoverError::Io { file: LOG_FOLDER.into(), offset: 0, source };
     storage.sync_directory(LOG_FOLDER).map_err(at)
 }

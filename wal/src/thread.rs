@@ -187,8 +187,8 @@ impl WriterThread {
         });
     }
 
-    /// Waits until a segment is ready. Whoever asked for room first never sees this fail: space is set aside, only the
-    /// zeros are missing.
+    /// Waits until a segment is ready. Space is set aside, only the zeros are missing, so it fails only where the disk does: when some
+    /// tries have failed while the writer waits the log ends, or nobody would be answered any more.
     fn await_segment(&self, ordinal: u64) -> Result<(), LogFailure> {
         let room = &self.shared.room;
         let mut state = room.lock();
@@ -196,11 +196,16 @@ impl WriterThread {
             return Ok(());
         }
         add(&self.shared.counters.segment_waits, 1);
+        let failed_before = state.failed_fills;
         drop(state);
         room.change(|state| state.waiting = true);
         state = room.lock();
         while state.ready_upto < ordinal {
-            if let Some(source) = state.failing.clone().filter(|_| state.reserved_upto < ordinal) {
+            if let Some(source) = state
+                .failing
+                .clone()
+                .filter(|_| state.reserved_upto < ordinal || state.failed_fills >= failed_before + FILLS_FAILED_MAX)
+            {
                 return Err(LogFailure::NoRoom { file: segment_name(ordinal), source });
             }
             state = room.wait(state);
@@ -209,6 +214,9 @@ impl WriterThread {
         Ok(())
     }
 }
+
+/// Tries to fill a segment that may fail while the writer waits for it.
+const FILLS_FAILED_MAX: u64 = 3;
 
 /// Adds a group to the counters.
 pub(crate) fn count(shared: &Shared, written: &Written) {

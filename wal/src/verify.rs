@@ -46,7 +46,7 @@ pub fn scan_on<E>(
         let (file, reason) = (segment_name(1), "the first segment is missing");
         return Err(RecoverError::Segment { file, offset: 0, reason });
     }
-    if let Some(damage) = evidence::damage(storage, &walked, &watermark, 0, Access::Read)? {
+    if let Some(damage) = evidence::damage(storage, &walked, &watermark, (0, 0), Access::Read)? {
         return Err(RecoverError::Damaged(Box::new(damage)));
     }
     let tail = tail::inspect(storage, &walked, Access::Read)?;

@@ -31,7 +31,8 @@ impl Watermark {
 
     /// Writes the next slot and syncs it.
     pub(crate) fn advance(&mut self, frame: u64, group: u64, segment: u64) -> Result<(), LogFailure> {
-        assert!(frame >= self.slot.frame && group >= self.slot.group, "the durable position never goes back");
+        // The number of the group may: empty groups that nothing was behind are no loss, and are numbered again.
+        assert!(frame >= self.slot.frame, "the durable position never goes back");
         self.slot = WatermarkSlot { ledger: self.slot.ledger, counter: self.slot.counter + 1, frame, group, segment };
         self.slot.encode(self.block.bytes_mut());
         let offset = slot_offset(self.slot.counter);

@@ -74,7 +74,7 @@ fn main() {
             row[..16].copy_from_slice(&id.to_le_bytes());
         }
         let post = PostRequest::parse(1, 0, PostForm::Transfers, BATCH as u32, Bytes::from(rows)).expect("whole rows");
-        let post = Request::Post { request: Arc::new(post), want_postings: false, facts: Default::default() };
+        let post = Request::Post { request: Arc::new(post), want_postings: false };
         let begun = Instant::now();
         coordinator.submit(number, post);
         coordinator.close_round(number * 100_000, Ok(()));

@@ -6,6 +6,7 @@
 
 mod answers;
 mod barriers;
+mod lookups;
 mod rounds;
 
 use std::collections::{HashMap, VecDeque};
@@ -15,13 +16,14 @@ use barriers::Barrier;
 
 use crate::asset::{Asset, Assets};
 use crate::decide::{DecidedRound, Names, decide};
+use crate::dedup::old::Run;
 use crate::dedup::{Closed, Dedup, Hashes};
 use crate::directory::Directory;
 use crate::entry::PostReply;
 use crate::frame::FrameDraft;
 use crate::institution::Institutions;
 use crate::limits::*;
-use crate::link::{Facts, Target};
+use crate::link::{Facts, Target, Wanted};
 use crate::outcome::Outcome;
 use crate::request::{ChangeRequest, ControlRequest, ItemKind, ItemResult, OpenRequest, PostRequest};
 use crate::round::{Decision, FinishedRound, Results, Round};
@@ -84,8 +86,6 @@ pub enum Request {
         request: Arc<PostRequest>,
         /// Whether version and balance after of each posting are wanted.
         want_postings: bool,
-        /// What history says about originals that its reversals name, as far as it was looked up.
-        facts: Facts,
     },
     /// Account openings.
     Open(OpenRequest),
@@ -126,12 +126,12 @@ pub enum Command {
     Change(Arc<Changes>),
     /// To every shard: the round has nothing for it. No answer.
     Pass(u64),
-    /// Look originals up in the durable log, answer with [`Coordinator::on_facts`]. Nothing is sequenced before.
-    FetchOriginals {
-        /// The request whose reversals name them.
+    /// Look ids up in runs and originals in the durable log, answer with [`Coordinator::on_facts`]. Nothing is sequenced before.
+    Fetch {
+        /// The request that uses or names them.
         ticket: Ticket,
-        /// Id and sequence number of each.
-        originals: Vec<(u128, u64)>,
+        /// What is to be looked up.
+        wanted: Wanted,
     },
     /// Append a frame to the log.
     Frame(Box<FrameDraft>),
@@ -194,6 +194,8 @@ struct Waiting {
     request: Request,
     /// Items that were taken into rounds.
     taken: usize,
+    /// What was looked up for it.
+    facts: Facts,
 }
 
 #[derive(Debug)]
@@ -239,8 +241,10 @@ pub struct Coordinator {
     /// Last frame known durable.
     durable: u64,
     barrier: Option<Barrier>,
-    /// The request for which originals are being looked up.
+    /// The request for which something is being looked up.
     awaiting: Option<Ticket>,
+    /// Up to which row ids may be retired, once the rounds before this one are finished.
+    retiring: Option<(u64, u64)>,
     /// Whether due holds may expire with the next round.
     expiries_allowed: bool,
     /// Whether the last round had expiries alone.
@@ -274,6 +278,7 @@ impl Coordinator {
             durable: 0,
             barrier: None,
             awaiting: None,
+            retiring: None,
             expiries_allowed: true,
             only_expired: false,
             assemblies: HashMap::new(),
@@ -284,12 +289,17 @@ impl Coordinator {
 
     /// Takes a request. It gets its order with respect to all others here.
     pub fn submit(&mut self, ticket: Ticket, request: Request) {
+        self.submit_with(ticket, request, Facts::default());
+    }
+
+    /// As [`Coordinator::submit`], with what was looked up for it: [`Coordinator::wanted_by`].
+    pub fn submit_with(&mut self, ticket: Ticket, request: Request, facts: Facts) {
         match &request {
             Request::Post { request, .. } => self.waiting_items += request.count(),
             Request::Open(_) | Request::Change(_) | Request::Control(_) => self.waiting_items += 1,
             Request::Read => {}
         }
-        self.waiting.push_back(Waiting { ticket, request, taken: 0 });
+        self.waiting.push_back(Waiting { ticket, request, taken: 0, facts });
     }
 
     /// Changes the bounds of the rounds to come.
@@ -333,14 +343,35 @@ impl Coordinator {
         self.last_booked_at
     }
 
-    /// Ids known.
-    pub fn ids(&self) -> usize {
+    /// Ids known, in memory and in runs.
+    pub fn ids(&self) -> u64 {
         self.dedup.len()
     }
 
-    /// Where an id was used.
+    /// Ids in memory.
+    pub fn recent_ids(&self) -> usize {
+        self.dedup.recent()
+    }
+
+    /// Where an id was used, if memory knows it.
     pub fn find_id(&self, institution: u32, id: u128) -> Option<u64> {
         self.dedup.find(institution, id)
+    }
+
+    /// Whether runs may have an id that memory does not know.
+    pub fn may_be_old(&self, institution: u32, id: u128) -> bool {
+        self.dedup.may_be_old(institution, id)
+    }
+
+    /// For a simulation: blocks of recent ids of as many as this power of two.
+    pub fn set_id_block_bits(&mut self, bits: u32) {
+        self.dedup.set_block_bits(bits);
+    }
+
+    /// Takes runs over: what they cover is looked up in them from now on, and leaves memory once nothing under way needs it there.
+    pub fn adopt_runs(&mut self, runs: Vec<Arc<Run>>) {
+        self.dedup.adopt(runs);
+        self.retiring = Some((self.dedup.old().covered(), self.next_round));
     }
 
     /// When the next hold expires, nanoseconds since 1970-01-01 UTC. It does with the next round that is closed then.
@@ -459,13 +490,16 @@ impl Coordinator {
         self.durable = frame.max(self.durable);
     }
 
-    /// What the durable log says about originals that were asked for.
+    /// What runs and the durable log say about what was asked for.
     pub fn on_facts(&mut self, ticket: Ticket, found: Facts) {
-        assert_eq!(self.awaiting.take(), Some(ticket), "originals that were asked for");
-        match self.waiting.front_mut().map(|front| &mut front.request) {
-            Some(Request::Post { facts, .. }) => facts.extend(found),
-            _ => unreachable!("a request of reversals is at the front"),
+        assert_eq!(self.awaiting.take(), Some(ticket), "something that was asked for");
+        let facts = &mut self.waiting.front_mut().expect("the request that it was asked for").facts;
+        if facts.state != found.state {
+            facts.old.clear();
         }
+        facts.originals.extend(found.originals);
+        facts.old.extend(found.old);
+        (facts.state, facts.all) = (found.state, false);
     }
 
     // Replay: what the log says, taken over without deciding anything again.
@@ -478,12 +512,18 @@ impl Coordinator {
     /// As [`Coordinator::replay_id`], for the `at`-th of the ids that were touched.
     #[inline]
     pub fn replay_touched_id(&mut self, hashes: &Hashes, at: usize, institution: u32, id: u128, sequence: u64) -> bool {
-        self.dedup.insert_touched(hashes, at, institution, id, sequence).is_ok()
+        sequence <= self.dedup.old().covered()
+            || self.dedup.insert_touched(hashes, at, institution, id, sequence).is_ok()
     }
 
-    /// Notes an id of a recorded row; false if it was used before.
+    /// Notes an id of a recorded row, unless runs have it; false if a recent row used it before.
     pub fn replay_id(&mut self, institution: u32, id: u128, sequence: u64) -> bool {
-        self.dedup.insert(institution, id, sequence).is_ok()
+        sequence <= self.dedup.old().covered() || self.dedup.insert(institution, id, sequence).is_ok()
+    }
+
+    /// Last row whose ids are in runs.
+    pub fn covered(&self) -> u64 {
+        self.dedup.old().covered()
     }
 
     /// Registers a recorded asset; an error if it could not have been accepted.
@@ -509,15 +549,15 @@ impl Coordinator {
     }
 
     /// A recorded item closed a hold.
-    pub fn replay_close(&mut self, hold: &Target, kind: ItemKind) {
-        self.holds.close(&mut self.dedup, hold, kind);
+    pub fn replay_close(&mut self, hold: &Target, kind: ItemKind, sequence: u64) {
+        self.holds.close(&mut self.dedup, hold, kind, sequence);
     }
 
-    /// A row that a snapshot covers closed a hold; false if its id is not known.
-    pub fn replay_closed(&mut self, institution: u32, hold: u128, kind: ItemKind) -> bool {
-        let known = self.dedup.find(institution, hold).is_some();
+    /// A row that a snapshot covers closed a hold; false if its id is not known, and cannot be that of a row which runs cover.
+    pub fn replay_closed(&mut self, institution: u32, hold: u128, how: Closed, sequence: u64) -> bool {
+        let known = self.dedup.find(institution, hold).is_some() || self.dedup.may_be_old(institution, hold);
         if known {
-            self.dedup.close(institution, hold, Closed::by(kind));
+            self.dedup.close(institution, hold, how, sequence);
         }
         known
     }

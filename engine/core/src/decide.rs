@@ -68,7 +68,7 @@ impl Names<'_> {
                 assert!(!decision.is_posted(), "shard and coordinator differ on whether a hold is open");
                 *decision = Decision::refused(outcome);
             }
-            self.holds.decided(self.ids, round, item, *decision, time);
+            self.holds.decided(self.ids, round, item, *decision, position);
         }
     }
 }
@@ -101,7 +101,7 @@ pub fn decide(round: &Round, ballots: &[Ballot], names: &mut Names<'_>) -> Vec<D
         if decision.is_posted() {
             running.advance(round, item);
         }
-        names.holds.decided(names.ids, round, item, decision, round.booked_at(decisions.len()));
+        names.holds.decided(names.ids, round, item, decision, decisions.len());
         decisions.push(decision);
     }
     decisions

@@ -3,29 +3,28 @@
 //! Only the place is kept. Comparing the fields of a repeat with the original, and giving its result again, is for readers
 //! of the log: they do not hold up the coordinator.
 //!
-//! Entries of 32 bytes stand in the order in which ids came, one behind the other; a [`Table`] finds them. An id that is new, as
-//! nearly all are, costs one line that is not in the cache, and nothing else.
+//! **Recent ids** stand here: entries of 32 bytes in the order in which ids came, one behind the other; a [`Table`] finds them. An id
+//! that is new, as nearly all are, costs one line that is not in the cache, and nothing else. **Old ids** stand in runs on disk
+//! ([`OldIds`]); once runs cover them their entries go.
+
+pub mod filter;
+pub mod notes;
+pub mod old;
+pub mod ranges;
+mod recent;
+pub mod run;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use crate::account::hash_id;
-use crate::blocks::Blocks;
 use crate::request::ItemKind;
 use crate::table::Table;
+use old::{OldIds, Run};
+use recent::{Recent, Used};
 
-/// Entries of a block, 64 MiB.
-const BLOCK_ENTRIES: usize = 1 << 21;
 /// Most ids that are touched at once.
 pub const TOUCHED_AT_ONCE: usize = 64;
-
-/// An id and its place in half a cache line, as words so that it needs no 16-byte alignment.
-#[derive(Clone, Copy)]
-#[repr(align(32))]
-struct Used {
-    id: [u64; 2],
-    sequence: u64,
-    institution: u32,
-    /// What became of a hold: 0, or a [`Closed`].
-    closed: u32,
-}
 
 /// How a hold ended, noted beside its id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,53 +43,67 @@ impl Closed {
     }
 }
 
-const _: () = assert!(size_of::<Used>() == 32);
-
-impl Used {
-    fn is(&self, institution: u32, id: u128) -> bool {
-        self.id == words(id) && self.institution == institution
-    }
-}
-
-fn words(id: u128) -> [u64; 2] {
-    [id as u64, (id >> 64) as u64]
-}
-
 /// Hashes of ids that were touched.
-pub struct Hashes([u64; TOUCHED_AT_ONCE]);
+pub struct Hashes {
+    hashes: [u64; TOUCHED_AT_ONCE],
+    /// A bit for each: whether it may be in a run.
+    in_range: u64,
+}
+
+const _: () = assert!(TOUCHED_AT_ONCE <= 64);
 
 impl Default for Hashes {
     /// Of none yet.
     fn default() -> Hashes {
-        Hashes([0; TOUCHED_AT_ONCE])
+        Hashes { hashes: [0; TOUCHED_AT_ONCE], in_range: 0 }
     }
 }
 
-/// The index of used ids. Nothing is ever removed.
+/// The index of used ids.
 pub struct Dedup {
     seed: u64,
     table: Table,
     /// In the order in which they came.
-    entries: Blocks<Used, BLOCK_ENTRIES>,
+    entries: Recent,
+    /// How the holds of ids ended whose entry was not in the last block then, and the row that closed them; in the order of rows.
+    closed_since: HashMap<(u32, u128), Closed>,
+    closings: VecDeque<(u64, u32, u128)>,
+    old: OldIds,
+    state: u64,
 }
 
 impl Dedup {
-    /// An empty index. The seed should be random, so that nobody can choose ids that collide.
+    /// An empty index. The seed should be random, so that nobody can choose ids that collide; with runs it is theirs.
     pub fn new(seed: u64) -> Dedup {
-        Dedup { seed, table: Table::default(), entries: Blocks::default() }
+        Dedup {
+            seed,
+            table: Table::default(),
+            entries: Recent::default(),
+            closed_since: HashMap::new(),
+            closings: VecDeque::new(),
+            old: OldIds::default(),
+            state: 0,
+        }
     }
 
     fn hash(&self, institution: u32, id: u128) -> u64 {
         hash_id(institution, id, self.seed)
     }
 
-    /// The index of an id's entry.
-    fn find_entry(&self, institution: u32, id: u128) -> Option<usize> {
-        let is = |number| self.entries[number as usize].is(institution, id);
-        self.table.find(self.hash(institution, id), is).map(|number| number as usize)
+    /// Makes the blocks by which old entries go as small as this power of two, for a simulation; nothing was noted yet.
+    pub fn set_block_bits(&mut self, bits: u32) {
+        assert_eq!(self.entries.end(), 0, "blocks are of one size");
+        self.entries = Recent::with_block_bits(bits);
     }
 
-    /// Where the id was used.
+    /// The index of an id's entry.
+    fn find_entry(&self, institution: u32, id: u128) -> Option<usize> {
+        let is = |number| self.entries.numbered(number).is_some_and(|entry| entry.is(institution, id));
+        let found = self.table.find(self.hash(institution, id), is);
+        found.map(|number| self.entries.index_of(number))
+    }
+
+    /// Where a recent id was used.
     pub fn find(&self, institution: u32, id: u128) -> Option<u64> {
         self.find_entry(institution, id).map(|at| self.entries[at].sequence)
     }
@@ -98,14 +111,19 @@ impl Dedup {
     /// Brings the places of at most [`TOUCHED_AT_ONCE`] ids into the cache, and gives their hashes.
     pub fn touch(&self, institution: u32, ids: impl Iterator<Item = u128>) -> Hashes {
         let mut hashes = Hashes::default();
-        for (hash, id) in hashes.0.iter_mut().zip(ids) {
+        for (at, (hash, id)) in hashes.hashes.iter_mut().zip(ids).enumerate() {
             *hash = self.hash(institution, id);
             self.table.touch(*hash);
+            if self.old.is_in_range(id) {
+                self.old.touch(*hash);
+                hashes.in_range |= 1 << at;
+            }
         }
         hashes
     }
 
-    /// Notes that the id is used by the row `sequence`, which is not 0, unless it was used before: then says where.
+    /// Notes that the id is used by the row `sequence`, which is not 0, unless it was used before by a row that is recent: then says
+    /// where.
     pub fn insert(&mut self, institution: u32, id: u128, sequence: u64) -> Result<(), u64> {
         self.insert_hashed(self.hash(institution, id), institution, id, sequence)
     }
@@ -119,29 +137,46 @@ impl Dedup {
         id: u128,
         sequence: u64,
     ) -> Result<(), u64> {
-        debug_assert_eq!(hashes.0[at], self.hash(institution, id), "the hash of another id");
-        self.insert_hashed(hashes.0[at], institution, id, sequence)
+        debug_assert_eq!(hashes.hashes[at], self.hash(institution, id), "the hash of another id");
+        self.insert_hashed(hashes.hashes[at], institution, id, sequence)
     }
 
     #[inline]
     fn insert_hashed(&mut self, hash: u64, institution: u32, id: u128, sequence: u64) -> Result<(), u64> {
         debug_assert_ne!(sequence, 0, "rows are numbered from 1");
-        let (entries, next) = (&self.entries, self.entries.len() as u32);
-        assert_ne!(next, u32::MAX, "fewer than 2^32 ids");
-        let inserted = self.table.insert(hash, next, |number| entries[number as usize].is(institution, id));
-        inserted.map_err(|number| entries[number as usize].sequence)?;
-        self.entries.push(Used { id: words(id), sequence, institution, closed: 0 });
+        if self.entries.end() as u32 == u32::MAX {
+            // A number that the table cannot take: its entry is that of no id.
+            self.entries.push(Used::new(0, 0, sequence));
+        }
+        let entries = &self.entries;
+        let is = |number| entries.numbered(number).is_some_and(|entry| entry.is(institution, id));
+        let alive = |number| entries.numbered(number).is_some();
+        let inserted = self.table.insert(hash, entries.end() as u32, is, alive);
+        inserted.map_err(|number| entries[entries.index_of(number)].sequence)?;
+        assert!(entries.count() < u32::MAX as usize, "fewer than 2^32 recent ids");
+        self.entries.push(Used::new(institution, id, sequence));
         Ok(())
     }
 
-    /// Notes how the hold of a known id ended.
-    pub fn close(&mut self, institution: u32, id: u128, how: Closed) {
-        let at = self.find_entry(institution, id).expect("a hold's id is known");
-        self.entries[at].closed = how as u32;
+    /// Notes how the hold of an id ended, by the row `sequence`, unless runs know it.
+    pub fn close(&mut self, institution: u32, id: u128, how: Closed, sequence: u64) {
+        if sequence <= self.old.covered() {
+            return;
+        }
+        match self.find_entry(institution, id).filter(|at| self.entries.is_in_last_block(*at)) {
+            Some(at) => self.entries[at].closed = how as u32,
+            None => {
+                self.closed_since.insert((institution, id), how);
+                self.closings.push_back((sequence, institution, id));
+            }
+        }
     }
 
-    /// How the hold of an id ended; none if it is open, or no hold, or not known.
+    /// How the hold of an id ended; none if it is open, or no hold, or not known, or was closed by a row that only runs know.
     pub fn closed(&self, institution: u32, id: u128) -> Option<Closed> {
+        if let Some(how) = self.closed_since.get(&(institution, id)) {
+            return Some(*how);
+        }
         match self.entries[self.find_entry(institution, id)?].closed {
             0 => None,
             1 => Some(Closed::ByClient),
@@ -149,14 +184,63 @@ impl Dedup {
         }
     }
 
-    /// How many ids are known.
-    pub fn len(&self) -> usize {
-        self.entries.len()
+    /// Takes runs over. What they cover stays here too until it is retired.
+    pub fn adopt(&mut self, runs: Vec<Arc<Run>>) {
+        self.old = OldIds::new(runs);
+        self.state += 1;
+    }
+
+    /// A number that is another one once ids have gone from memory, or other runs were taken over: what memory did not know and runs did
+    /// not have may be otherwise then.
+    pub fn state(&self) -> u64 {
+        self.state
+    }
+
+    /// What the runs may have.
+    pub fn old(&self) -> &OldIds {
+        &self.old
+    }
+
+    /// Whether a run may have an id, or the closing of the hold with this id.
+    pub fn may_be_old(&self, institution: u32, id: u128) -> bool {
+        // A hold's closing stands under its id, which may be that of an earlier run, or of none that covers it: ranges have both.
+        self.old.is_in_range(id) && self.old.may_have(self.hash(institution, id))
+    }
+
+    /// The same for the `at`-th of the ids that were touched.
+    #[inline]
+    pub fn may_be_old_touched(&self, hashes: &Hashes, at: usize) -> bool {
+        hashes.in_range >> at & 1 == 1 && self.old.may_have(hashes.hashes[at])
+    }
+
+    /// Gives up what rows up to this one noted, which runs cover: as far as whole blocks go.
+    pub fn retire(&mut self, upto: u64) {
+        assert!(upto <= self.old.covered(), "what is given up is in runs");
+        self.state += 1;
+        // The first entry of the next block must be covered too: then so is what was closed while this one was the last.
+        let uncovered = self.entries.behind(upto);
+        self.entries.let_go_before(uncovered.saturating_sub(1));
+        while let Some((_, institution, id)) = self.closings.front().filter(|(sequence, ..)| *sequence <= upto) {
+            self.closed_since.remove(&(*institution, *id));
+            self.closings.pop_front();
+        }
+    }
+
+    /// How many ids are known, in runs and here.
+    pub fn len(&self) -> u64 {
+        let covered = self.old.covered();
+        let recent = self.entries.end() - self.entries.behind(covered);
+        self.old.ids() + recent as u64
+    }
+
+    /// How many ids are here.
+    pub fn recent(&self) -> usize {
+        self.entries.count()
     }
 
     /// Whether no id is known.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
 }
 
@@ -200,8 +284,8 @@ mod tests {
     fn how_a_hold_ended_stays_with_its_id() {
         let mut dedup = Dedup::new(5);
         (1..=3).for_each(|n| assert_eq!(dedup.insert(1, u128::from(n), n), Ok(())));
-        dedup.close(1, 1, Closed::ByExpiry);
-        dedup.close(1, 3, Closed::ByClient);
+        dedup.close(1, 1, Closed::ByExpiry, 4);
+        dedup.close(1, 3, Closed::ByClient, 5);
         let closed = [1, 2, 3, 4].map(|id| dedup.closed(1, id));
         assert_eq!(closed, [Some(Closed::ByExpiry), None, Some(Closed::ByClient), None]);
     }

@@ -92,15 +92,16 @@ impl Directory {
         }
         let late = hold.expires_at != 0 && time >= hold.expires_at;
         match self.open.get(&(hold.institution, hold.id)) {
-            None => Some(refusal_of_closed(ids, hold.institution, hold.id)),
+            None => Some(refusal_of_closed(ids.closed(hold.institution, hold.id))),
             Some(_) if late && matches!(kind, ItemKind::Increase | ItemKind::Capture) => Some(Outcome::HoldExpired),
             Some(_) => None,
         }
     }
 
-    /// Takes note of a decision on an item. Booked at `time`.
-    pub fn decided(&mut self, ids: &mut Dedup, round: &Round, item: &RoundItem, decision: Decision, time: u64) {
+    /// Takes note of a decision on the item at a position.
+    pub fn decided(&mut self, ids: &mut Dedup, round: &Round, item: &RoundItem, decision: Decision, position: usize) {
         let Some(Link::Hold(hold)) = round.link(item) else { return };
+        let (time, sequence) = (round.booked_at(position), round.first_sequence + position as u64);
         let key = (hold.institution, hold.id);
         if item.kind == ItemKind::Hold {
             match decision.is_posted() {
@@ -115,7 +116,7 @@ impl Directory {
             entry.pending -= 1;
         }
         if decision.is_posted() && item.is_final {
-            self.close(ids, hold, item.kind);
+            self.close(ids, hold, item.kind, sequence);
         }
     }
 
@@ -128,12 +129,12 @@ impl Directory {
         entry.or_insert(Entry { hold, placed: true, pending: 0 }).placed = true;
     }
 
-    /// A hold was captured finally, released, or has expired.
-    pub fn close(&mut self, ids: &mut Dedup, hold: &Target, kind: ItemKind) {
+    /// A hold was captured finally, released, or has expired, by the row `sequence`.
+    pub fn close(&mut self, ids: &mut Dedup, hold: &Target, kind: ItemKind, sequence: u64) {
         self.due.remove(&(hold.expires_at, hold.institution, hold.id));
         let entry = self.open.remove(&(hold.institution, hold.id)).expect("an open hold");
         assert!(entry.placed, "a hold is placed before it is closed");
-        ids.close(hold.institution, hold.id, Closed::by(kind));
+        ids.close(hold.institution, hold.id, Closed::by(kind), sequence);
     }
 }
 
@@ -147,9 +148,9 @@ fn may_change(item: &RoundItem, hold: &Target, time: u64) -> bool {
     }
 }
 
-/// Why an item is refused that names a hold which is not open.
-pub fn refusal_of_closed(ids: &Dedup, institution: u32, id: u128) -> Outcome {
-    match ids.closed(institution, id) {
+/// Why an item is refused that names a hold which ended so, or which is not known.
+pub fn refusal_of_closed(closed: Option<Closed>) -> Outcome {
+    match closed {
         None => Outcome::HoldUnknown,
         Some(Closed::ByClient) => Outcome::HoldClosed,
         Some(Closed::ByExpiry) => Outcome::HoldExpired,

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::dedup::Closed;
 use crate::entry::{RowKind, TransactionRecord};
 use crate::frame::Record;
 use crate::outcome::Outcome;
@@ -113,8 +114,47 @@ pub enum Fact {
     Refused(Outcome),
 }
 
-/// Facts by id of the original.
-pub type Facts = HashMap<u128, Fact>;
+/// What runs and the log say about an id that is not in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OldId {
+    /// The row that used it.
+    pub sequence: u64,
+    /// How the hold that it names ended, as far as runs know.
+    pub closed: Option<Closed>,
+}
+
+/// What is to be looked up for a request before it is sequenced.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Wanted {
+    /// The request's institution.
+    pub institution: u32,
+    /// Ids that may be in runs.
+    pub ids: Vec<u128>,
+    /// Originals of reversals: their ids, and their rows where memory knows them; others may be in runs.
+    pub originals: Vec<(u128, Option<u64>)>,
+    /// Which state of memory and runs does not know them: [`crate::dedup::Dedup::state`].
+    pub state: u64,
+}
+
+impl Wanted {
+    /// Whether there is nothing to look up.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty() && self.originals.is_empty()
+    }
+}
+
+/// What was looked up for a request.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Facts {
+    /// By id of the original.
+    pub originals: HashMap<u128, Fact>,
+    /// Ids that runs were asked about; none: they do not have it.
+    pub old: HashMap<u128, Option<OldId>>,
+    /// For which state of memory and runs `old` and `all` hold: [`crate::dedup::Dedup::state`].
+    pub state: u64,
+    /// Whether all ids of the request that the runs may have and memory does not know are in `old`.
+    pub all: bool,
+}
 
 impl Fact {
     /// What a recorded row says.

@@ -274,7 +274,7 @@ impl Ledger {
                         return Err(differs(sequence, "it closes its hold, but leaves an amount held"));
                     }
                 }
-                self.coordinator.replay_close(&hold, kind);
+                self.coordinator.replay_close(&hold, kind, sequence);
             }
             _ => {}
         }

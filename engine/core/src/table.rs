@@ -4,8 +4,8 @@
 //! Eight slots are a line of the cache; what is looked for is nearly always in the line that its hash names. Lines make segments
 //! of 64 KiB, and segments make an extendible hash table: a directory names a segment for each value of the first bits of a hash.
 //! A segment that is full is split in two, by one bit more; no other number moves. So no insert costs more than one split and, now
-//! and then, a directory of eight bytes a segment made anew; a split works on memory that fits a core's cache. Nothing is ever
-//! removed. Of a hash, 32 bits are kept; those that do not lead to a line tell numbers apart before the caller is asked.
+//! and then, a directory of eight bytes a segment made anew; a split works on memory that fits a core's cache. Numbers that
+//! nobody needs any more stay until their segment is full; then they go, and if most of it was such, it need not be split. Of a hash, 32 bits are kept; those that do not lead to a line tell numbers apart before the caller is asked.
 
 use crate::huge_pages;
 use crate::prefetch::prefetch;
@@ -158,9 +158,16 @@ impl Table {
         }
     }
 
-    /// Puts a number, which is not `u32::MAX`, under a hash, unless there is one that `is` already the one: then says which.
+    /// Puts a number, which is not `u32::MAX`, under a hash, unless there is one that `is` already the one: then says which. Numbers that
+    /// are not `alive` may be forgotten.
     #[inline]
-    pub fn insert(&mut self, hash: u64, number: u32, is: impl Fn(u32) -> bool) -> Result<(), u32> {
+    pub fn insert(
+        &mut self,
+        hash: u64,
+        number: u32,
+        is: impl Fn(u32) -> bool,
+        alive: impl Fn(u32) -> bool,
+    ) -> Result<(), u32> {
         loop {
             let place = self.place(hash);
             let (line, at) = match self.look_up(place, hash, &is) {
@@ -174,8 +181,43 @@ impl Table {
                 block.lines[line].set(at, tag(hash), number);
                 return Ok(());
             }
-            self.split(hash);
+            if !self.forget(hash, &alive) {
+                self.split(hash);
+            }
         }
+    }
+
+    /// Forgets the numbers of the segment of a hash that are not alive, if they are more than half of what it takes; else changes nothing
+    /// and says so.
+    #[cold]
+    fn forget(&mut self, hash: u64, alive: impl Fn(u32) -> bool) -> bool {
+        let place = self.place(hash);
+        let most = most(first_bits(hash, place.depth), place.depth);
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        for line in self.lines(place) {
+            let used = line.used();
+            let kept = (0..used).map(|at| (line.tags[at], line.numbers[at] - 1)).filter(|(_, number)| alive(*number));
+            scratch.extend(kept);
+        }
+        if scratch.len() * 2 > usize::from(most) {
+            self.scratch = scratch;
+            return false;
+        }
+        let block = &mut self.blocks[usize::from(place.block)];
+        let lines = &mut block.lines[place.from()..place.from() + LINES];
+        lines.fill(Line::FREE);
+        for &(tag, number) in &scratch {
+            let mut at = start(u64::from(tag) << 32, place.depth);
+            while lines[at].used() == SLOTS {
+                at = (at + 1) % LINES;
+            }
+            let used = lines[at].used();
+            lines[at].set(used, tag, number);
+        }
+        block.left[usize::from(place.segment)] = most - scratch.len() as u16;
+        self.scratch = scratch;
+        true
     }
 
     /// Splits the segment of a hash by one bit more.
@@ -273,12 +315,12 @@ mod tests {
     fn every_number_is_found_after_segments_of_several_depths_were_split() {
         let mut table = Table::default();
         for number in 0..300_000 {
-            assert_eq!(table.insert(hash(number), number, |n| n == number), Ok(()));
+            assert_eq!(table.insert(hash(number), number, |n| n == number, |_| true), Ok(()));
         }
         let depths: std::collections::BTreeSet<u32> = table.directory.iter().map(|place| place.depth).collect();
         assert!(depths.len() > 1, "segments are split one at a time: {depths:?}");
         for number in (0..300_000).rev() {
-            assert_eq!(table.insert(hash(number), 7, |n| n == number), Err(number));
+            assert_eq!(table.insert(hash(number), 7, |n| n == number, |_| true), Err(number));
             assert_eq!(table.find(hash(number), |n| n == number), Some(number));
         }
         let used: usize = table.blocks.iter().flat_map(|block| &block.lines).map(Line::used).sum();
@@ -286,10 +328,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_alive_is_forgotten_instead_of_growing() {
+        let mut table = Table::default();
+        let alive = |newest: u32| move |number: u32| newest - number < 20_000;
+        for number in 0..1_000_000 {
+            assert_eq!(table.insert(hash(number), number, |n| n == number, alive(number)), Ok(()));
+        }
+        for number in 980_000..1_000_000 {
+            assert_eq!(table.find(hash(number), |n| n == number), Some(number));
+        }
+        let segments: usize = table.blocks.iter().map(|block| block.left.len()).sum();
+        assert!(segments <= 16, "{segments} segments for 20,000 numbers");
+    }
+
+    #[test]
     fn numbers_of_one_hash_are_told_apart_by_the_caller() {
         let mut table = Table::default();
         for number in 0..100 {
-            assert_eq!(table.insert(u64::MAX, number, |n| n == number), Ok(()));
+            assert_eq!(table.insert(u64::MAX, number, |n| n == number, |_| true), Ok(()));
         }
         assert!((0..100).all(|number| table.find(u64::MAX, |n| n == number) == Some(number)));
         assert_eq!(table.find(u64::MAX, |_| false), None);

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use florin_core::coordinator::{Answer, Command, Coordinator, Repeat, Request, RoundLimits};
-use florin_core::link::Facts;
+use florin_core::dedup::filter::Filter;
+use florin_core::dedup::old::Run;
+use florin_core::dedup::run::RunDraft;
+use florin_core::frame::FrameView;
+use florin_core::link::{Facts, OldId};
 use florin_core::outcome::Outcome;
 use florin_core::request::{PostForm, PostRequest, TransferRow};
 use florin_core::shard::Shard;
@@ -31,7 +35,7 @@ fn request(ids: &[u128]) -> Request {
     let rows: Vec<TransferRow> = ids.iter().map(row).collect();
     let payload = Bytes::copy_from_slice(rows.as_bytes());
     let request = PostRequest::parse(1, 0, PostForm::Transfers, ids.len() as u32, payload).expect("rows");
-    Request::Post { request: Arc::new(request), want_postings: false, facts: Facts::new() }
+    Request::Post { request: Arc::new(request), want_postings: false }
 }
 
 /// Closes rounds until nothing waits; gives the answers.
@@ -106,4 +110,56 @@ fn rounds_are_as_large_as_a_quarter_of_what_waits_and_leave_no_small_rest() {
     let alone = [(1, 8_190), (1, 3_072), (1, 3_071), (1, 2_049), (1, 7)].map(items_of_first_round);
     assert_eq!(alone, [2_048, 2_048, 3_071, 2_049, 7]);
     assert_eq!([(2, 8_190), (4, 8_190)].map(items_of_first_round), [4_095, 8_190]);
+}
+
+/// Found by the simulator: what memory knew when a request came was not asked of runs, and had left memory when its turn came, so that
+/// a repeat was taken for new.
+#[test]
+fn an_id_that_leaves_memory_between_the_arrival_and_the_turn_of_its_request_is_looked_up() {
+    const SEED: u64 = 5;
+    let mut coordinator = Coordinator::new(1, RoundLimits::default(), SEED);
+    coordinator.set_id_block_bits(0);
+    let mut shard = Shard::new(0, 1, SEED);
+    coordinator.submit(1, request(&[1, 2, 3, 4, 5]));
+    assert!(coordinator.close_round(1_000, Ok(())));
+    let Some(Command::Run(round)) = coordinator.next_command() else { panic!("a round to run") };
+    let (decisions, results) = shard.run(&round);
+    coordinator.on_ran(round.number, decisions, results);
+    let Some(Command::Frame(draft)) = coordinator.next_command() else { panic!("a frame to append") };
+    assert!(matches!(coordinator.next_command(), Some(Command::Answer(_))));
+    let (mut payload, mut vouchers) = (Vec::new(), Vec::new());
+    draft.encode(&mut payload, &mut vouchers);
+    let mut run = RunDraft::after(0, SEED);
+    run.frame(&FrameView::new(draft.head(), &payload, &vouchers).expect("a frame")).expect("good rows");
+    let (summary, entries) = run.finish();
+    let mut filter = Filter::for_ids(entries.len() as u64);
+    entries.iter().for_each(|entry| filter.add(entry.hash));
+    coordinator.adopt_runs(vec![Arc::new(Run { summary, filter })]);
+    let Request::Post { request: again, .. } = request(&[1, 6]) else { unreachable!("transfers") };
+    let (wanted, all) = coordinator.wanted_by(&again);
+    assert!(wanted.is_empty() && all && coordinator.find_id(1, 1) == Some(1), "memory still knows it");
+    let facts = Facts { state: wanted.state, all, ..Facts::default() };
+    coordinator.submit_with(2, Request::Post { request: again, want_postings: false }, facts);
+    assert!(coordinator.close_round(2_000, Ok(())));
+    assert_eq!(coordinator.find_id(1, 1), None, "it has left memory");
+    let Some(Command::Fetch { ticket: 2, wanted }) = coordinator.next_command() else { panic!("something to look up") };
+    assert_eq!((wanted.institution, &*wanted.ids), (1, &[1][..]));
+    assert!(!coordinator.close_round(2_000, Ok(())), "nothing is sequenced before");
+    let old = [(1, Some(OldId { sequence: 1, closed: None }))].into_iter().collect();
+    coordinator.on_facts(2, Facts { old, state: wanted.state, ..Facts::default() });
+    let mut answers = Vec::new();
+    while coordinator.close_round(2_000, Ok(())) {
+        while let Some(command) = coordinator.next_command() {
+            match command {
+                Command::Run(round) => {
+                    let (decisions, results) = shard.run(&round);
+                    coordinator.on_ran(round.number, decisions, results);
+                }
+                Command::Answer(answer) => answers.push(answer),
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(answers[0].repeats, [Repeat { item: 0, sequence: 1 }]);
+    assert_eq!((coordinator.last_sequence(), coordinator.ids()), (6, 6), "the other one is new");
 }

@@ -15,7 +15,6 @@ use florin_core::control::ControlRecord;
 use florin_core::coordinator::{Request, RoundLimits};
 use florin_core::entry::{RowKind, Status};
 use florin_core::frame::{FrameView, Record};
-use florin_core::link::Facts;
 use florin_core::outcome::Outcome;
 use florin_core::replay::Ledger;
 use florin_core::request::*;
@@ -64,7 +63,7 @@ fn requests() -> Vec<Request> {
     let journals = [journal.as_bytes(), postings.as_bytes(), b"ok"].concat();
     let post = |form, count, payload: Vec<u8>| {
         let request = PostRequest::parse(1, 0, form, count, payload.into()).expect("rows");
-        Request::Post { request: Arc::new(request), want_postings: false, facts: Facts::new() }
+        Request::Post { request: Arc::new(request), want_postings: false }
     };
     vec![
         Request::Control(ControlRequest { institution: 1, principal: 0, id: 0x5, record: Bytes::from(record) }),

@@ -9,7 +9,6 @@ use florin_core::asset::Asset;
 use florin_core::control::ControlRecord;
 use florin_core::coordinator::{Request, RoundLimits};
 use florin_core::frame::{FrameView, LogRow};
-use florin_core::link::Facts;
 use florin_core::replay::{Ledger, ReplayError};
 use florin_core::request::*;
 use florin_core::state_hash::state_hash;
@@ -54,7 +53,7 @@ fn ledger() -> (Ledger, Vec<Encoded>) {
     let requests = vec![
         Request::Control(ControlRequest { institution: 1, principal: 0, id: 5, record: record.into() }),
         Request::Open(OpenRequest::parse(1, 0, ACCOUNTS as u32, openings.as_bytes().to_vec().into()).expect("rows")),
-        Request::Post { request: Arc::new(post), want_postings: false, facts: Facts::new() },
+        Request::Post { request: Arc::new(post), want_postings: false },
     ];
     drive(requests, |_| NOW)
 }

@@ -1,7 +1,6 @@
 //! Makes a ledger of thirteen months in seconds: the core's coordinator and shard with a clock of our own, and their frames
 //! straight into the log.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -90,7 +89,7 @@ pub fn make(data: &Path, transfers: u64, customers: u64) -> Made {
         }
         let count = FRAME_TRANSFERS as u32;
         let request = PostRequest::parse(1, 0, PostForm::Transfers, count, payload.clone().into()).expect("rows");
-        let request = Request::Post { request: Arc::new(request), want_postings: false, facts: HashMap::new() };
+        let request = Request::Post { request: Arc::new(request), want_postings: false };
         maker.run(begin + frame * step, request);
     }
     maker.writer.shutdown().expect("a sealed log");

@@ -1,11 +1,11 @@
-//! Originals of reversals: fetched from the durable log by history before their request is sequenced. Meanwhile the requests of
-//! the same connection wait, so that they keep their order; those of others go on.
+//! What memory does not know of a request's ids, and the originals of reversals: looked up in runs and the durable log by history before
+//! the request is sequenced. Meanwhile the requests of the same connection wait, so that they keep their order; those of others go on.
 
 use std::collections::VecDeque;
 
 use actix::prelude::*;
 use florin_core::coordinator::Ticket;
-use florin_core::link::Facts;
+use florin_core::link::{Facts, Wanted};
 
 use super::{CoordinatorActor, Release};
 use crate::handle::{Command, OnReply, Reply};
@@ -32,32 +32,42 @@ impl CoordinatorActor {
     pub(super) fn take(&mut self, origin: u64, command: Command, on_reply: OnReply) {
         if let Some(queue) = self.held_back.get_mut(&origin) {
             queue.push_back((command, on_reply));
-        } else if self.fetch_first(origin, &command) {
-            self.held_back.insert(origin, VecDeque::from([(command, on_reply)]));
-        } else {
-            self.submit(command, on_reply, Facts::new());
+            return;
+        }
+        match self.fetch_first(origin, &command) {
+            Some(facts) => self.submit(command, on_reply, facts),
+            None => drop(self.held_back.insert(origin, VecDeque::from([(command, on_reply)]))),
         }
     }
 
-    /// Whether a request has to wait for facts, which are then being looked up.
-    fn fetch_first(&mut self, origin: u64, command: &Command) -> bool {
-        let Command::Post { request, .. } = command else { return false };
-        let originals = self.core.originals_in_log(request, 0, &Facts::new());
-        if originals.is_empty() {
-            return false;
+    /// Whether a request has to wait for facts, which are then being looked up; else what is known of it without.
+    fn fetch_first(&mut self, origin: u64, command: &Command) -> Option<Facts> {
+        let Command::Post { request, .. } = command else { return Some(Facts::default()) };
+        let (wanted, all) = self.core.wanted_by(request);
+        if wanted.is_empty() {
+            return Some(Facts { state: wanted.state, all, ..Facts::default() });
         }
         let coordinator = self.address.clone().expect("an actor that has started");
-        let then = Box::new(move |found| coordinator.do_send(FoundFor(origin, found)));
-        // A control record or an account change may have used the id in a frame that is not durable yet, or not even appended.
-        self.release(self.core.last_round(), Release::Originals(Job::Originals { originals, then }));
-        true
+        let then = Box::new(move |found: Found| {
+            coordinator.do_send(FoundFor(origin, found.map(|facts| Facts { all, ..facts })));
+        });
+        self.look_up(wanted, then);
+        None
     }
 
     /// The core needs facts before it can go on.
-    pub(super) fn fetch_next(&mut self, ticket: Ticket, originals: Vec<(u128, u64)>) {
+    pub(super) fn fetch_next(&mut self, ticket: Ticket, wanted: Wanted) {
         let coordinator = self.address.clone().expect("an actor that has started");
         let then = Box::new(move |found| coordinator.do_send(FoundNext(ticket, found)));
-        self.release(self.core.last_round(), Release::Originals(Job::Originals { originals, then }));
+        self.look_up(wanted, then);
+    }
+
+    fn look_up(&mut self, wanted: Wanted, then: Box<dyn FnOnce(Found) + Send>) {
+        // A control record or an account change may have used the id of an original in a frame that is not durable yet, or not even
+        // appended. What runs know is durable.
+        let recent = wanted.originals.iter().any(|(_, sequence)| sequence.is_some());
+        let after = if recent { self.core.last_round() } else { 0 };
+        self.release(after, Release::LookUp(Job::LookUp { wanted, then }));
     }
 }
 
@@ -72,12 +82,14 @@ impl Handler<FoundFor> for CoordinatorActor {
             Err(error) => on_reply(Reply::Failed(error)),
         }
         while let Some((command, on_reply)) = queue.pop_front() {
-            if self.fetch_first(origin, &command) {
-                queue.push_front((command, on_reply));
-                self.held_back.insert(origin, queue);
-                break;
+            match self.fetch_first(origin, &command) {
+                Some(facts) => self.submit(command, on_reply, facts),
+                None => {
+                    queue.push_front((command, on_reply));
+                    self.held_back.insert(origin, queue);
+                    break;
+                }
             }
-            self.submit(command, on_reply, Facts::new());
         }
         self.close_rounds();
         self.set_alarm(ctx);

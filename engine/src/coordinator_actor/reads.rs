@@ -11,7 +11,7 @@ use florin_wal::LogWriter;
 use super::watch::Watcher;
 use super::{CoordinatorActor, Pending, Release};
 use crate::handle::{Command, EngineStats, Reply};
-use crate::history::{Job, Query, Wanted};
+use crate::history::{Job, Place, Query, Wanted};
 use crate::shard_actor::{ShardAnswer, ShardRead, ToShard};
 
 /// A read of which answers of shards are missing.
@@ -67,9 +67,13 @@ impl CoordinatorActor {
         }
         match *command {
             Command::LookUpTransactions { institution, ids } => {
-                let place = |id: &u128| self.core.find_id(institution, *id).filter(|&s| s <= position);
-                let sequences = ids.iter().map(place).collect();
-                self.release(after, Release::Job(Job::Transactions { sequences, position }, on_reply));
+                let place = |id: &u128| match self.core.find_id(institution, *id) {
+                    Some(sequence) => Place::Row(sequence),
+                    None if self.core.may_be_old(institution, *id) => Place::OldId(*id),
+                    None => Place::Unknown,
+                };
+                let places = ids.iter().map(place).collect();
+                self.release(after, Release::Job(Job::Transactions { institution, places, position }, on_reply));
             }
             Command::Assets => {
                 let assets = self.core.assets().iter().cloned().collect();
@@ -139,13 +143,14 @@ impl CoordinatorActor {
 
     pub(super) fn stats(&self, answers: &[ShardAnswer]) -> EngineStats {
         let counters = self.core.counters();
-        let (indexes, snapshots) = (self.history.stats(), self.history.snapshots());
+        let (indexes, snapshots, runs) = (self.history.stats(), self.history.snapshots(), self.history.ids());
         let log = self.writer.as_ref().map(LogWriter::stats).unwrap_or_default();
         let count = |a: &ShardAnswer| if let ShardAnswer::Count(n) = a { *n as u64 } else { 0 };
         EngineStats {
             shards: self.shards.len(),
             accounts: answers.iter().map(count).sum(),
-            ids: self.core.ids() as u64,
+            ids: self.core.ids(),
+            ids_recent: self.core.recent_ids() as u64,
             holds: self.core.holds().len() as u64,
             sequence: self.core.last_sequence(),
             frame_decided: self.core.last_round(),
@@ -167,6 +172,12 @@ impl CoordinatorActor {
             snapshots_made: snapshots.made,
             snapshot_bytes: snapshots.bytes,
             snapshot_us: snapshots.us,
+            id_runs: runs.runs,
+            id_run_segment: runs.segment,
+            id_run_bytes: runs.bytes,
+            id_run_memory: runs.memory,
+            id_runs_made: runs.made,
+            id_runs_merged: runs.merged,
             io: self.io.clone(),
             round_us: [50.0, 99.0, 99.9, 100.0].map(|p| self.round_us.value_at_percentile(p)),
             stages: self.common.stages.figures(),

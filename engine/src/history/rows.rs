@@ -4,14 +4,16 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
+use florin_core::dedup::run::old_id;
 use florin_core::entry::RowKind;
 use florin_core::frame::{DraftHead, FrameView, Record, RowBytes};
 use florin_core::limits::LOG_ROW_BYTES;
-use florin_core::link::{Fact, Facts};
+use florin_core::link::{Fact, Facts, OldId, Wanted};
 use florin_wal::{FramePlace, FrameRef, LogReader};
 
 use super::catalog::Catalog;
 use crate::coordinator_actor::Found;
+use crate::ids::Shelf;
 
 /// Rows that are read at once next to one that was read just before: 45 KB, which cost about as much as ten single reads.
 pub const WINDOW_ROWS: u64 = 256;
@@ -19,6 +21,7 @@ pub const WINDOW_ROWS: u64 = 256;
 /// Reads rows. Each thread has its own; nothing in it grows with the ledger.
 pub struct Rows {
     pub(super) catalog: Arc<Catalog>,
+    ids: Arc<Shelf>,
     reader: LogReader,
     /// The frame of the last row: the next one is often in it too.
     frame: Option<FrameRef>,
@@ -46,9 +49,19 @@ impl Window {
 
 impl Rows {
     /// Rows of this log.
-    pub fn new(reader: LogReader, catalog: Arc<Catalog>) -> Rows {
+    pub fn new(reader: LogReader, catalog: Arc<Catalog>, ids: Arc<Shelf>) -> Rows {
         let (payload, vouchers) = (Vec::new(), Vec::new());
-        Rows { catalog, reader, frame: None, window: Window::default(), last: None, whole: None, payload, vouchers }
+        Rows {
+            catalog,
+            ids,
+            reader,
+            frame: None,
+            window: Window::default(),
+            last: None,
+            whole: None,
+            payload,
+            vouchers,
+        }
     }
 
     /// The record at a sequence number.
@@ -170,11 +183,33 @@ impl Rows {
             .map_err(|e| format!("{} at offset {}: {e}", place.file(), place.offset))
     }
 
-    /// What the originals of reversals are.
-    pub fn originals(&mut self, originals: Vec<(u128, u64)>) -> Found {
-        let mut facts = Facts::new();
+    /// What runs say of an id; the rows that they name say whether it is the one.
+    pub fn old_id(&mut self, institution: u32, id: u128) -> Result<Option<OldId>, String> {
+        let entries = self.ids.look_up(institution, id).map_err(|error| {
+            format!("{error}; ids cannot be looked up. Remove this file while the server is stopped: a start makes it again from the log")
+        })?;
+        old_id(institution, id, entries, |sequence| self.read(sequence))
+    }
+
+    /// What a request needs that memory does not know.
+    pub fn look_up(&mut self, wanted: Wanted) -> Found {
+        let Wanted { institution, ids, originals, state } = wanted;
+        let mut facts = Facts { state, ..Facts::default() };
+        for id in ids {
+            facts.old.insert(id, self.old_id(institution, id)?);
+        }
         for (id, sequence) in originals {
-            facts.insert(id, Fact::of(&self.read(sequence)?));
+            let sequence = match sequence {
+                Some(sequence) => Some(sequence),
+                None => {
+                    let found = self.old_id(institution, id)?;
+                    facts.old.insert(id, found);
+                    found.map(|old| old.sequence)
+                }
+            };
+            if let Some(sequence) = sequence {
+                facts.originals.insert(id, Fact::of(&self.read(sequence)?));
+            }
         }
         Ok(facts)
     }

@@ -123,7 +123,8 @@ pub(super) fn hex(bytes: &[u8; 32]) -> String {
 }
 
 fn from_hex(text: &str) -> Option<[u8; 32]> {
-    let digits = Some(text).filter(|text| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    let digits =
+        Some(text).filter(|text| text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))?;
     let mut bytes = [0; 32];
     for (at, byte) in bytes.iter_mut().enumerate() {
         *byte = u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).ok()?;

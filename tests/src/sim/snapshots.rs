@@ -10,6 +10,7 @@ use florin_core::snapshot::{AccountState, Fold, Section, SnapshotRecord, decode}
 use florin_core::state_hash::{LogPosition, state_hash};
 
 use super::Log;
+use super::runs::{Runs, SEED};
 use crate::rng::Rng;
 
 /// A snapshot as it would lie on disk.
@@ -25,6 +26,11 @@ impl Snapshot {
     /// Whether there is an account in it.
     pub fn has_accounts(&self) -> bool {
         self.records.iter().any(|(section, _)| *section == Section::Accounts)
+    }
+
+    /// Its records as bytes.
+    pub fn parts(&self) -> &[(Section, Vec<u8>)] {
+        &self.records
     }
 
     fn records(&self) -> impl Iterator<Item = Result<SnapshotRecord, String>> + '_ {
@@ -61,8 +67,10 @@ impl Snapshot {
     }
 
     /// The ledger that the snapshot and the log after it say.
-    pub fn recover(&self, log: &Log, shards: usize, seed: u64, limits: RoundLimits) -> Ledger {
-        let mut ledger = Ledger::new(shards, limits, seed);
+    pub fn recover(&self, log: &Log, shards: usize, runs: &Runs, limits: RoundLimits) -> Ledger {
+        let mut ledger = Ledger::new(shards, limits, SEED);
+        ledger.coordinator.set_id_block_bits(3);
+        ledger.coordinator.adopt_runs(runs.in_memory());
         for record in self.records() {
             ledger.restore(record.expect("a snapshot reads back")).expect("records that fit each other");
         }
@@ -79,17 +87,26 @@ impl Snapshot {
 
 /// Recovers a log from a newer snapshot than the one before, somewhere in it, and compares that with a replay of all frames. Logs with
 /// heaves say less than what happened: they are replayed.
-pub fn recover(snapshot: &mut Snapshot, log: &Log, shards: usize, seed: u64, limits: RoundLimits) -> Ledger {
-    let replayed = log.replay(shards, seed, limits);
+pub fn recover(
+    snapshot: &mut Snapshot,
+    runs: &mut Runs,
+    log: &Log,
+    shards: usize,
+    seed: u64,
+    limits: RoundLimits,
+) -> Ledger {
+    runs.check(log.frames.len());
     if log.has_heaves() {
-        return replayed;
+        runs.forget();
+        return log.replay(shards, SEED, limits);
     }
+    let replayed = log.replay(shards, seed, limits);
     // Random numbers of its own, so that seeds that are kept stay what they are.
     let mut rng = Rng::part(seed, "snapshots");
     for _ in 0..rng.between(1, 3) {
         *snapshot = snapshot.next(log, rng.between(snapshot.frames, log.frames.len()));
     }
-    let recovered = snapshot.recover(log, shards, seed, limits);
+    let recovered = snapshot.recover(log, shards, runs, limits);
     compare(&recovered, &replayed);
     recovered
 }
@@ -102,11 +119,13 @@ pub fn compare(one: &Ledger, other: &Ledger) {
     assert_eq!(one.coordinator.ids(), other.coordinator.ids(), "the number of ids differs");
 }
 
-fn holds(ledger: &Ledger) -> BTreeMap<u64, Target> {
+/// The open holds of a ledger, by their rows.
+pub fn holds(ledger: &Ledger) -> BTreeMap<u64, Target> {
     ledger.coordinator.holds().all().map(|hold| (hold.sequence, Target::clone(hold))).collect()
 }
 
-fn states(ledger: &Ledger) -> Vec<(AccountKey, AccountState)> {
+/// The accounts of a ledger, by their keys.
+pub fn states(ledger: &Ledger) -> Vec<(AccountKey, AccountState)> {
     let of = |slot: usize, shard: usize| {
         let accounts = ledger.shards[shard].accounts();
         (accounts.key(slot), accounts.state(slot))

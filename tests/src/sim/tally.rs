@@ -39,6 +39,10 @@ pub struct Tally {
     pub replays: u64,
     /// Recoveries from a snapshot with accounts in it.
     pub snapshots: u64,
+    /// Runs of old ids made.
+    pub runs_of_ids: u64,
+    /// Look-ups for which sequencing waited.
+    pub fetches: u64,
     /// Items refused because the server took nothing at the moment.
     pub not_now: u64,
     /// Items by number of their outcome, repeats not counted.
@@ -83,6 +87,8 @@ impl Tally {
         self.retries += other.retries;
         self.replays += other.replays;
         self.snapshots += other.snapshots;
+        self.runs_of_ids += other.runs_of_ids;
+        self.fetches += other.fetches;
         self.not_now += other.not_now;
         for (number, count) in &other.outcomes {
             *self.outcomes.entry(*number).or_default() += count;
@@ -115,8 +121,8 @@ impl fmt::Display for Tally {
         )?;
         writeln!(
             f,
-            "{} crashes with {} requests asked again; {} replays on other numbers of shards; {} recoveries from snapshots",
-            self.restarts, self.retries, self.replays, self.snapshots
+            "{} crashes with {} requests asked again; {} replays on other numbers of shards; {} recoveries from snapshots; {} runs of ids, {} look-ups that were waited for",
+            self.restarts, self.retries, self.replays, self.snapshots, self.runs_of_ids, self.fetches
         )?;
         for (number, name) in reachable() {
             writeln!(f, "{:>12} {name} ({number})", self.outcome(number))?;

@@ -7,7 +7,7 @@ use florin_core::account::AccountKey;
 use florin_core::coordinator::{Answer, Command, Request, RoundLimits, Ticket};
 use florin_core::entry::AccountRecord;
 use florin_core::frame::FrameDraft;
-use florin_core::link::{Fact, Facts};
+use florin_core::link::{Fact, Facts, Wanted};
 use florin_core::outcome::Outcome;
 use florin_core::replay::Ledger;
 use florin_core::request::{PostRequest, Side};
@@ -16,6 +16,7 @@ use florin_core::shard::{Ballot, ChangeResult, Changes, Finished, OpenVote, Open
 
 use super::judge::Life;
 use super::promise::Promises;
+use super::runs::Runs;
 use super::{Log, StoredFrame, key};
 use crate::encode;
 use crate::program::Step;
@@ -97,11 +98,13 @@ pub struct World {
     looked_up: Option<(Ticket, Facts)>,
     /// Frames that the coordinator knows to be durable.
     durable: u64,
+    /// Runs of old ids.
+    pub runs: Runs,
 }
 
 impl World {
     /// A process that has just recovered this log.
-    pub fn new(ledger: Ledger, log: Log, limits: RoundLimits) -> World {
+    pub fn new(ledger: Ledger, log: Log, limits: RoundLimits, runs: Runs) -> World {
         let shards = ledger.shards.len();
         World {
             ledger,
@@ -117,6 +120,7 @@ impl World {
             next_ticket: 1,
             looked_up: None,
             durable: 0,
+            runs,
         }
     }
 
@@ -124,11 +128,12 @@ impl World {
     pub fn submit(&mut self, step: &Step, want_postings: bool) -> Ticket {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
+        let mut facts = Facts::default();
         let request = match step {
             Step::Run { institution, transfers, items } => {
                 let request = Arc::new(encode::post_request(*institution, *transfers, items));
-                let facts = self.some_facts(&request);
-                Request::Post { request, want_postings, facts }
+                facts = self.some_facts(&request);
+                Request::Post { request, want_postings }
             }
             Step::Change { institution, changes } => {
                 Request::Change(Arc::new(encode::change_request(*institution, changes)))
@@ -144,7 +149,7 @@ impl World {
                 return ticket;
             }
         };
-        self.ledger.coordinator.submit(ticket, request);
+        self.ledger.coordinator.submit_with(ticket, request, facts);
         self.obey();
         ticket
     }
@@ -156,6 +161,10 @@ impl World {
             self.durable = self.durable.max(frames - frames.min(rng.below(4) as u64));
             self.ledger.coordinator.on_durable(self.durable);
         }
+        let (log, durable) = (&self.log, self.durable as usize);
+        if let Some(runs) = self.runs.grow(log, durable) {
+            self.ledger.coordinator.adopt_runs(runs);
+        }
     }
 
     /// What history says of a row.
@@ -163,12 +172,40 @@ impl World {
         Fact::of(&self.log.record(sequence))
     }
 
-    /// Facts of originals that were looked up before a request is sequenced.
+    /// What was looked up before a request is sequenced.
     fn some_facts(&self, request: &PostRequest) -> Facts {
-        let originals = self.ledger.coordinator.originals_in_log(request, 0, &Facts::new());
+        let (mut wanted, all) = self.ledger.coordinator.wanted_by(request);
         // Some are left for the coordinator to ask for; and all whose row is that of a change that is being made, and in no log yet.
-        let known = |(id, at): &(u128, u64)| id % 3 != 0 && *at <= self.log.last_sequence();
-        originals.into_iter().filter(known).map(|(id, at)| (id, self.fact(at))).collect()
+        let known = |sequence: Option<u64>| sequence.is_none_or(|sequence| sequence <= self.log.last_sequence());
+        let unknown =
+            |wanted: &Wanted| wanted.ids.len() + wanted.originals.iter().filter(|(_, at)| at.is_none()).count();
+        let asked = unknown(&wanted);
+        wanted.originals.retain(|(id, sequence)| id % 3 != 0 && known(*sequence));
+        wanted.ids.retain(|id| id % 5 != 0);
+        let all = all && unknown(&wanted) == asked;
+        Facts { all, ..self.look_up(wanted) }
+    }
+
+    /// What history says.
+    fn look_up(&self, wanted: Wanted) -> Facts {
+        let Wanted { institution, ids, originals, state } = wanted;
+        let mut facts = Facts { state, ..Facts::default() };
+        for id in ids {
+            facts.old.insert(id, self.runs.old_id(&self.log, institution, id));
+        }
+        for (id, sequence) in originals {
+            let old = || {
+                let found = self.runs.old_id(&self.log, institution, id);
+                (found, found.map(|old| old.sequence))
+            };
+            let sequence = sequence.or_else(|| {
+                let (found, sequence) = old();
+                facts.old.insert(id, found);
+                sequence
+            });
+            facts.originals.extend(sequence.map(|sequence| (id, self.fact(sequence))));
+        }
+        facts
     }
 
     /// Lets the coordinator make a round.
@@ -265,8 +302,9 @@ impl World {
                     self.send_all(|| Down::FinishOpening(opening.clone(), sequences.clone(), times.clone()));
                 }
                 Command::Change(changes) => self.send_all(|| Down::Change(changes.clone())),
-                Command::FetchOriginals { ticket, originals } => {
-                    let found = originals.into_iter().map(|(id, sequence)| (id, self.fact(sequence))).collect();
+                Command::Fetch { ticket, wanted } => {
+                    let found = self.look_up(wanted);
+                    self.runs.fetched += 1;
                     assert!(self.looked_up.replace((ticket, found)).is_none(), "two look-ups at a time");
                 }
                 Command::Pass(number) => self.send_all(|| Down::Pass(number)),

@@ -12,6 +12,7 @@ use crate::model::Verdict;
 use crate::model::item::{Change, Control, Heave, Item, Opening};
 use crate::program::Step;
 use crate::sim::judge::{Life, resolve};
+use crate::sim::runs::Runs;
 use crate::sim::world::World;
 use crate::sim::{self, Log};
 
@@ -31,7 +32,7 @@ impl EngineLedger {
         let limits = RoundLimits::default();
         EngineLedger {
             shards,
-            world: World::new(replay::Ledger::new(shards, limits, 7), Log::default(), limits),
+            world: World::new(replay::Ledger::new(shards, limits, 7), Log::default(), limits, Runs::never()),
             beside: ModelLedger::default(),
             life: Life::default(),
             now: 0,

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::lookups::Ask;
 use super::{Command, Coordinator, Repeat, Ticket, refused, repeat_of};
 use crate::account::AccountKey;
 use crate::accounts::first_difference;
@@ -13,6 +14,7 @@ use crate::control::{Control, ControlRecord};
 use crate::frame::{ControlFrame, FrameDraft};
 use crate::institution::{FIRST_INSTITUTION, accounting_date};
 use crate::limits::{CHANGE_RECORD_BYTES, CONTROL_BYTES_MAX, LABEL_BYTES_MAX, LOG_ROW_BYTES};
+use crate::link::Facts;
 use crate::outcome::Outcome;
 use crate::request::{AccountRow, ChangeRequest, ControlRequest, ItemResult, OpenRequest};
 use crate::shard::{ChangeResult, Changes, OpenVote, Opening};
@@ -190,16 +192,16 @@ impl Coordinator {
     pub(super) fn take_control(
         &mut self,
         ticket: Ticket,
-        request: ControlRequest,
+        (request, facts): (ControlRequest, &Facts),
         now: u64,
         admit: Result<(), Outcome>,
     ) {
         let mut assembly = self.assembly(ticket);
-        let known = self.dedup.find(request.institution, request.id).is_some();
-        let admit = if known { Ok(()) } else { admit };
+        let used_by = self.known(facts, request.institution, request.id);
+        let admit = if used_by.is_some() { Ok(()) } else { admit };
         match self.check_control(&request).and_then(|record| admit.map(|()| record)) {
             Err(outcome) => assembly.reply.push(refused(outcome, 0)),
-            Ok(record) => match self.dedup.insert(request.institution, request.id, self.next_sequence) {
+            Ok(record) => match self.note_new(used_by, request.institution, request.id, self.next_sequence) {
                 Err(sequence) => {
                     self.counters.repeats += 1;
                     assembly.repeats.push(Repeat { item: 0, sequence });
@@ -236,6 +238,19 @@ impl Coordinator {
             },
         }
         self.finish_part(ticket, true, None, assembly);
+    }
+
+    /// The row that used an id; what is not in memory was looked up before.
+    fn known(&self, facts: &Facts, institution: u32, id: u128) -> Option<u64> {
+        self.used_by(facts, institution, id).unwrap_or_else(|Ask| unreachable!("ids are looked up before their turn"))
+    }
+
+    /// Notes an id unless a row used it: then says which.
+    fn note_new(&mut self, used_by: Option<u64>, institution: u32, id: u128, sequence: u64) -> Result<(), u64> {
+        match used_by {
+            Some(used) => Err(used),
+            None => self.dedup.insert(institution, id, sequence),
+        }
     }
 
     fn decide_control(&mut self, institution: u32, control: Control, booked_at: u64) -> Result<(), Outcome> {
@@ -286,7 +301,10 @@ impl Coordinator {
         now: u64,
         admit: Result<(), Outcome>,
     ) {
-        let first = self.waiting.front().expect("the change is at the front").taken;
+        let (first, facts) = {
+            let front = self.waiting.front_mut().expect("the change is at the front");
+            (front.taken, std::mem::take(&mut front.facts))
+        };
         let known = self.institutions.contains(request.institution);
         let first_sequence = self.next_sequence;
         let (mut items, mut numbered, mut frame_bytes) = (Vec::new(), Vec::new(), 0);
@@ -301,7 +319,7 @@ impl Coordinator {
             }
             let checked = shape.and(if known { Ok(()) } else { Err(Outcome::InstitutionUnknown) });
             let id = view.row.id.get();
-            items.push(match (checked, self.dedup.find(request.institution, id), admit) {
+            items.push(match (checked, self.known(&facts, request.institution, id), admit) {
                 (Err(outcome), _, _) => Err(Err(outcome)),
                 (_, Some(original), _) => Err(Ok(original)),
                 (_, _, Err(outcome)) => Err(Err(outcome)),
@@ -320,7 +338,8 @@ impl Coordinator {
             self.waiting.pop_front();
             self.waiting_items -= 1;
         } else {
-            self.waiting.front_mut().expect("the change is at the front").taken = taken;
+            let front = self.waiting.front_mut().expect("the change is at the front");
+            (front.taken, front.facts) = (taken, facts);
         }
         let changes = Arc::new(Changes {
             number: self.next_round,

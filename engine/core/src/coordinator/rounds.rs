@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::answers::{Disposition, Dispositions, Part};
+use super::lookups::Ask;
 use super::{Command, Coordinator, InFlight, Request, Ticket};
 use crate::account::EntryResult;
 use crate::dedup::{Hashes, TOUCHED_AT_ONCE};
-use crate::directory::refusal_of_closed;
 use crate::entry::RowKind;
 use crate::frame::{encoded_bytes, encoded_bytes_named};
 use crate::limits::{LOG_ROW_BYTES, ROUND_EXPIRIES_MAX};
@@ -31,7 +31,7 @@ enum Taking {
     Done(Disposition),
     /// The round is full, or has to be finished before the item can be judged.
     Later,
-    /// An original has to be read from the log.
+    /// An original has to be read from the log, or an id looked up in runs.
     Fetch,
 }
 
@@ -42,7 +42,7 @@ enum Original {
     Refused(Outcome),
     /// It is in a round that has to be finished first.
     Unfinished,
-    /// It is in the durable log and was not looked up there.
+    /// It is in the durable log, or may be, and was not looked up there.
     InLog,
 }
 
@@ -53,6 +53,7 @@ impl Coordinator {
         if self.barrier.is_some() || self.awaiting.is_some() || self.in_flight.len() >= self.limits.open_rounds {
             return false;
         }
+        self.retire_ids();
         let most = self.most_items();
         let mut round = Round::with_capacity(self.waiting_items.min(most));
         round.number = self.next_round;
@@ -69,27 +70,33 @@ impl Coordinator {
             let ticket = front.ticket;
             let barrier_up = !round.items.is_empty() || !self.in_flight.is_empty();
             let answers_first = !parts.is_empty() || !reads.is_empty();
-            match &front.request {
+            let waits = (barrier_up && admit.is_ok()) || answers_first;
+            if matches!(front.request, Request::Change(_) | Request::Control(_)) && !waits && self.fetch_front() {
+                return true;
+            }
+            match &self.waiting[0].request {
                 Request::Read => {
                     reads.push(ticket);
                     self.waiting.pop_front();
                     progress = true;
                 }
-                Request::Post { request, want_postings, .. } => {
-                    let (request, want_postings, first_item) = (request.clone(), *want_postings, front.taken);
-                    let dispositions = self.take_items(&mut round, &request, ticket, &mut taken, admit);
+                Request::Post { request, want_postings } => {
+                    let (request, want_postings, first_item) = (request.clone(), *want_postings, self.waiting[0].taken);
+                    let facts = std::mem::take(&mut self.waiting[0].facts);
+                    let dispositions = self.take_items(&mut round, (&request, &facts), ticket, &mut taken, admit);
                     let taken = first_item + dispositions.count();
                     let last = taken == request.count();
                     progress |= dispositions.count() > 0;
                     self.waiting_items -= dispositions.count();
                     parts.push(Part { ticket, first_item: first_item as u32, dispositions, want_postings, last });
                     if !last {
-                        self.waiting.front_mut().expect("the front is being taken").taken = taken;
+                        let front = self.waiting.front_mut().expect("the front is being taken");
+                        (front.taken, front.facts) = (taken, facts);
                         break;
                     }
                     self.waiting.pop_front();
                 }
-                _ if (barrier_up && admit.is_ok()) || answers_first => break,
+                _ if waits => break,
                 Request::Open(request) => {
                     let request = request.clone();
                     self.only_expired = false;
@@ -105,9 +112,9 @@ impl Coordinator {
                 Request::Control(request) => {
                     let request = request.clone();
                     self.only_expired = false;
-                    self.waiting.pop_front();
+                    let facts = self.waiting.pop_front().map(|front| front.facts).unwrap_or_default();
                     self.waiting_items -= 1;
-                    self.take_control(ticket, request, now, admit);
+                    self.take_control(ticket, (request, &facts), now, admit);
                     return true;
                 }
             }
@@ -161,7 +168,7 @@ impl Coordinator {
     fn take_items(
         &mut self,
         round: &mut Round,
-        request: &Arc<PostRequest>,
+        (request, facts): (&Arc<PostRequest>, &Facts),
         ticket: Ticket,
         taken: &mut Taken,
         admit: Result<(), Outcome>,
@@ -190,9 +197,13 @@ impl Coordinator {
                 && let Some(hashes) = &hashes
                 && row.is_simple()
             {
-                match self.take_simple(round, bytes, &head(item), row, (hashes, ahead), taken) {
-                    Some(disposition) => dispositions.push(disposition),
-                    None => break,
+                match self.take_simple(round, bytes, &head(item), row, (hashes, ahead, facts), taken) {
+                    Taking::Done(disposition) => dispositions.push(disposition),
+                    Taking::Later => break,
+                    Taking::Fetch => {
+                        self.fetch(request, item, facts, ticket);
+                        break;
+                    }
                 }
                 continue;
             }
@@ -205,17 +216,21 @@ impl Coordinator {
             }
             if let Err(outcome) = admit {
                 // What was recorded before is still answered: the client may be asking whether it was.
-                dispositions.push(match self.dedup.find(request.institution, view.id) {
-                    Some(original) => Disposition::Repeat(original),
-                    None => Disposition::Refused(outcome),
+                dispositions.push(match self.used_by(facts, request.institution, view.id) {
+                    Ok(Some(original)) => Disposition::Repeat(original),
+                    Ok(None) => Disposition::Refused(outcome),
+                    Err(Ask) => {
+                        self.fetch(request, item, facts, ticket);
+                        break;
+                    }
                 });
                 continue;
             }
-            match self.take_item(round, bytes, &head(item), &view, taken) {
+            match self.take_item(round, bytes, &head(item), (&view, facts), taken) {
                 Taking::Done(disposition) => dispositions.push(disposition),
                 Taking::Later => break,
                 Taking::Fetch => {
-                    self.fetch_originals(request, item, ticket);
+                    self.fetch(request, item, facts, ticket);
                     break;
                 }
             }
@@ -223,8 +238,7 @@ impl Coordinator {
         dispositions
     }
 
-    /// Takes one simple transfer; none if it has to wait for the next round. `bytes`: its share of the request's. `touched`: its id
-    /// among those that were touched.
+    /// Takes one simple transfer. `bytes`: its share of the request's. `at`: its id among those that were touched.
     #[inline]
     fn take_simple(
         &mut self,
@@ -232,21 +246,28 @@ impl Coordinator {
         bytes: usize,
         head: &Head,
         row: &TransferRow,
-        (hashes, at): (&Hashes, usize),
+        (hashes, at, facts): (&Hashes, usize, &Facts),
         taken: &mut Taken,
-    ) -> Option<Disposition> {
+    ) -> Taking {
         if !self.fits(round, taken, bytes, 2, LOG_ROW_BYTES) {
-            return None;
+            return Taking::Later;
         }
         let position = round.items.len() as u32;
         let sequence = round.first_sequence + u64::from(position);
+        if self.dedup.may_be_old_touched(hashes, at) {
+            match self.used_by(facts, head.institution, row.id.get()) {
+                Ok(Some(original)) => return Taking::Done(Disposition::Repeat(original)),
+                Ok(None) => {}
+                Err(Ask) => return Taking::Fetch,
+            }
+        }
         if let Err(original) = self.dedup.insert_touched(hashes, at, head.institution, row.id.get(), sequence) {
-            return Some(Disposition::Repeat(original));
+            return Taking::Done(Disposition::Repeat(original));
         }
         round.push_simple(head, row, &self.assets, self.shards);
         taken.request_bytes += bytes;
         taken.frame_bytes += LOG_ROW_BYTES;
-        Some(Disposition::Sequenced(position))
+        Taking::Done(Disposition::Sequenced(position))
     }
 
     /// Whether a round has room for an item of so many bytes in its request, postings, and bytes in its frame.
@@ -263,31 +284,34 @@ impl Coordinator {
         round: &mut Round,
         bytes: usize,
         head: &Head,
-        view: &ItemView<'_>,
+        (view, facts): (&ItemView<'_>, &Facts),
         taken: &mut Taken,
     ) -> Taking {
         let kind = view.kind.expect("an item whose shape was checked");
         let sequence = round.first_sequence + round.items.len() as u64;
+        match self.used_by(facts, head.institution, view.id) {
+            Ok(Some(original)) => return Taking::Done(Disposition::Repeat(original)),
+            Ok(None) => {}
+            Err(Ask) => return Taking::Fetch,
+        }
         let encoded;
         if matches!(kind, ItemKind::Post | ItemKind::Hold) {
             encoded = encoded_bytes(view);
             if !self.fits(round, taken, bytes, view.postings.count(), encoded) {
                 return Taking::Later;
             }
-            if let Err(original) = self.dedup.insert(head.institution, view.id, sequence) {
-                return Taking::Done(Disposition::Repeat(original));
-            }
+            self.dedup.insert(head.institution, view.id, sequence).expect("an id that was not found");
             let link = (kind == ItemKind::Hold).then(|| Link::Hold(hold_of(round, head, view)));
             round.push(head, view, link, &self.assets, self.shards);
         } else {
-            if let Some(original) = self.dedup.find(head.institution, view.id) {
-                return Taking::Done(Disposition::Repeat(original));
-            }
             let named = match kind {
-                ItemKind::Reverse => self.find_original(round, head.institution, view.link),
+                ItemKind::Reverse => self.find_original(round, head.institution, view.link, facts),
                 _ => match self.holds.find(head.institution, view.link) {
                     Some(hold) => Original::Found(Link::Hold(hold.clone()), None),
-                    None => Original::Refused(refusal_of_closed(&self.dedup, head.institution, view.link)),
+                    None => match self.closed_hold(facts, head.institution, view.link) {
+                        Ok(outcome) => Original::Refused(outcome),
+                        Err(Ask) => Original::InLog,
+                    },
                 },
             };
             let postings = match &named {
@@ -324,9 +348,11 @@ impl Coordinator {
 
     /// What a reversal names: in the round that is being made, in one under way, in one that is not durable yet, or in what
     /// history said.
-    fn find_original(&self, building: &Round, institution: u32, id: u128) -> Original {
-        let Some(sequence) = self.dedup.find(institution, id) else {
-            return Original::Refused(Outcome::OriginalUnknown);
+    fn find_original(&self, building: &Round, institution: u32, id: u128, facts: &Facts) -> Original {
+        let sequence = match self.used_by(facts, institution, id) {
+            Ok(Some(sequence)) => sequence,
+            Ok(None) => return Original::Refused(Outcome::OriginalUnknown),
+            Err(Ask) => return Original::InLog,
         };
         if let Some(position) = position_in(building, sequence) {
             return undecided_original(building, position, id);
@@ -345,11 +371,7 @@ impl Coordinator {
                 return decided_original(&finished.round, position, id, &finished.decisions, results);
             }
         }
-        let facts = match self.waiting.front().map(|front| &front.request) {
-            Some(Request::Post { facts, .. }) => facts,
-            _ => unreachable!("a reversal is in a request of items"),
-        };
-        match facts.get(&id) {
+        match facts.originals.get(&id) {
             Some(Fact::Original(target)) => {
                 Original::Found(Link::Original { target: target.clone(), undecided: None }, None)
             }
@@ -358,35 +380,8 @@ impl Coordinator {
         }
     }
 
-    /// Asks for the originals that the rest of a request names and that only the log knows.
-    fn fetch_originals(&mut self, request: &PostRequest, from: usize, ticket: Ticket) {
-        let Some(Request::Post { facts, .. }) = self.waiting.front().map(|front| &front.request) else {
-            unreachable!("a reversal is in a request of items")
-        };
-        let originals = self.originals_in_log(request, from, facts);
-        self.awaiting = Some(ticket);
-        self.commands.push_back(Command::FetchOriginals { ticket, originals });
-    }
-
-    /// Ids and sequence numbers of the originals that a request's reversals name, from an item on, of which no fact is known and
-    /// that are in no round kept here.
-    pub fn originals_in_log(&self, request: &PostRequest, from: usize, facts: &Facts) -> Vec<(u128, u64)> {
-        if !request.has_reversals() {
-            return Vec::new();
-        }
-        let mut originals: Vec<(u128, u64)> = (from..request.count())
-            .map(|at| request.item(at))
-            .filter(|view| view.kind == Some(ItemKind::Reverse) && !facts.contains_key(&view.link))
-            .filter_map(|view| Some((view.link, self.dedup.find(request.institution, view.link)?)))
-            .filter(|(_, sequence)| *sequence < self.next_sequence && !self.in_memory(*sequence))
-            .collect();
-        originals.sort_unstable();
-        originals.dedup();
-        originals
-    }
-
     /// Whether a row is in a round that is kept: one under way, or not known to be durable.
-    fn in_memory(&self, sequence: u64) -> bool {
+    pub(super) fn in_memory(&self, sequence: u64) -> bool {
         self.in_flight.iter().any(|flight| position_in(&flight.round, sequence).is_some())
             || self.recent.iter().any(|finished| position_in(&finished.round, sequence).is_some())
     }

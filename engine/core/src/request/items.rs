@@ -26,6 +26,7 @@ pub struct PostRequest {
     form: PostForm,
     count: u32,
     has_reversals: bool,
+    has_links: bool,
     payload: Bytes,
     /// Where each item's posting rows begin, in rows; empty for transfers.
     postings_at: Vec<u32>,
@@ -161,6 +162,7 @@ impl PostRequest {
             form,
             count,
             has_reversals: false,
+            has_links: false,
             payload,
             postings_at: vec![],
             vouchers_at: vec![],
@@ -172,7 +174,9 @@ impl PostRequest {
             for i in 0..n {
                 request.postings_at.push(rows);
                 rows += u32::from(request.item_row(i).posting_count.get());
-                request.has_reversals |= request.item_row(i).kind == ItemKind::Reverse as u8;
+                let kind = request.item_row(i).kind;
+                request.has_reversals |= kind == ItemKind::Reverse as u8;
+                request.has_links |= kind != ItemKind::Post as u8 && kind != ItemKind::Hold as u8;
             }
             request.postings_at.push(rows);
             at += rows as usize * size_of::<PostingRow>();
@@ -204,6 +208,11 @@ impl PostRequest {
     /// Whether any item is a reversal, whose original may have to be read from the log.
     pub fn has_reversals(&self) -> bool {
         self.has_reversals
+    }
+
+    /// Whether any item names a hold or an original.
+    pub fn has_links(&self) -> bool {
+        self.has_links
     }
 
     /// Bytes of the payload.

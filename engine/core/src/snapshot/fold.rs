@@ -162,7 +162,7 @@ impl Fold {
     fn patch(&mut self, key: AccountKey) -> &mut Patch {
         let next = self.changed.len() as u32;
         let changed = &self.changed;
-        let found = self.places.insert(key.hash(self.seed), next, |number| changed[number as usize].0 == key);
+        let found = self.places.insert(key.hash(self.seed), next, |number| changed[number as usize].0 == key, |_| true);
         let at = match found {
             Ok(()) => {
                 self.changed.push((key, Patch { posted: 0, version: 0, last_entry: 0, rare: None }));

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use super::{AccountState, Named, SnapshotRecord};
 use crate::account::AccountKey;
 use crate::dedup::TOUCHED_AT_ONCE;
-use crate::entry::RowKind;
-use crate::frame::{FrameView, Record};
+use crate::dedup::notes::{IdNote, notes_of_row};
+use crate::frame::FrameView;
 use crate::link::Target;
-use crate::outcome::Outcome;
-use crate::replay::{Ledger, ReplayError, closes, differs};
+use crate::replay::{Ledger, ReplayError, differs};
 use crate::state_hash::LogPosition;
 
 /// Why a record cannot be part of the state that the records before it make.
@@ -82,6 +81,10 @@ impl Ledger {
 
     /// Takes over which ids a frame used, and which holds it closed, where a snapshot has the rest.
     pub fn note_ids(&mut self, frame: &FrameView<'_>) -> Result<(), ReplayError> {
+        let last_sequence = frame.head().first_sequence + u64::from(frame.head().count) - 1;
+        if last_sequence <= self.coordinator.covered() {
+            return Ok(());
+        }
         for first in (0..frame.head().count).step_by(TOUCHED_AT_ONCE) {
             let rows = first..frame.head().count.min(first + TOUCHED_AT_ONCE as u32);
             // The place depends on the institution, which is the same in most rows that follow each other.
@@ -95,29 +98,13 @@ impl Ledger {
     }
 
     fn note_id_of(&mut self, frame: &FrameView<'_>, index: u32) -> Result<(), ReplayError> {
-        let row = frame.row(index);
-        let (sequence, institution, id) = (row.sequence, row.row().tail.institution.get(), row.row().id.get());
-        if row.whole_transfer().is_some() {
-            return self.note_id(institution, id, sequence);
-        }
-        match row.kind()? {
-            // An opening is known by its account, an expiry by its hold.
-            RowKind::Open => return Ok(()),
-            RowKind::Expiry => {}
-            _ => self.note_id(institution, id, sequence)?,
-        }
-        if !matches!(row.kind()?, RowKind::Capture | RowKind::Release | RowKind::Expiry) {
-            return Ok(());
-        }
-        let Record::Transaction(transaction) = frame.record(index)? else { return Ok(()) };
-        let kind = transaction.kind.item().expect("a row of an item");
-        if transaction.result.outcome == Outcome::Posted
-            && closes(&transaction, kind)
-            && !self.coordinator.replay_closed(institution, transaction.link, kind)
-        {
-            return Err(differs(sequence, "the hold that it closes is not known"));
-        }
-        Ok(())
+        notes_of_row(frame, index, &mut |institution, id, sequence, note| match note {
+            IdNote::Used => self.note_id(institution, id, sequence),
+            IdNote::Closed(how) => match self.coordinator.replay_closed(institution, id, how, sequence) {
+                true => Ok(()),
+                false => Err(differs(sequence, "the hold that it closes is not known")),
+            },
+        })
     }
 }
 

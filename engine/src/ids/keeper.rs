@@ -1,0 +1,374 @@
+//! The thread that makes runs of sealed segments and merges them. Nothing waits for it and it keeps nobody waiting; killed at any moment
+//! it leaves at most files that the next start removes.
+//!
+//! A run is merged with those behind it once these are at least four and together as large as it: so there are few, and an entry is
+//! written again only when what it stands in has about doubled.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam::channel::{Sender, bounded};
+use florin_core::dedup::old::{Run, RunSummary};
+use florin_core::dedup::run::{RunDraft, RunEntry};
+use florin_core::frame::{DraftHead, FrameView, RowError};
+use florin_wal::{LogReader, ReadError, SealedSegment};
+
+use super::Shelf;
+use super::run_file::{RunError, RunFile, RunPlace, file_name};
+use crate::pace::{Gait, Pace, Stopped};
+
+/// How often to look for segments that were sealed.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How long to leave alone what failed, because the disk is full or something is damaged.
+const RETRY_AFTER: Duration = Duration::from_secs(60);
+/// Rows from which on a run is made though there are more sealed segments.
+const RUN_ROWS: u64 = 1 << 20;
+/// Fewest runs that are merged at once.
+const MERGED_MIN: usize = 4;
+/// Segments without a run from which on there is some haste: their ids take memory, 50 bytes each.
+const HURRY_SEGMENTS: usize = 32;
+
+/// What runs there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct IdStats {
+    /// Runs.
+    pub runs: u64,
+    /// Bytes of their files.
+    pub bytes: u64,
+    /// Bytes of memory for their filters, ranges and first hashes.
+    pub memory: u64,
+    /// Last sealed segment that is in runs.
+    pub segment: u64,
+    /// Runs made of segments since the start, merged ones not counted.
+    pub made: u64,
+    /// Merges since the start.
+    pub merged: u64,
+}
+
+#[derive(Default)]
+struct Tally {
+    runs: AtomicU64,
+    bytes: AtomicU64,
+    memory: AtomicU64,
+    segment: AtomicU64,
+    made: AtomicU64,
+    merged: AtomicU64,
+}
+
+/// The thread, from outside.
+pub(crate) struct IdsKeeping {
+    tally: Arc<Tally>,
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl IdsKeeping {
+    /// How far it is.
+    pub(crate) fn stats(&self) -> IdStats {
+        let Tally { runs, bytes, memory, segment, made, merged } = &*self.tally;
+        let words = [runs, bytes, memory, segment, made, merged].map(|word| word.load(Relaxed));
+        let [runs, bytes, memory, segment, made, merged] = words;
+        IdStats { runs, bytes, memory, segment, made, merged }
+    }
+
+    /// Ends the thread. It looks up between frames and chunks.
+    pub(crate) fn stop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("a panic aborts the process");
+        }
+    }
+}
+
+impl Drop for IdsKeeping {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Why there is no run (yet).
+#[derive(Debug, thiserror::Error)]
+enum KeepError {
+    #[error("the engine stops")]
+    Stopped,
+    #[error(transparent)]
+    Log(#[from] ReadError),
+    #[error(transparent)]
+    Row(#[from] RowError),
+    #[error(transparent)]
+    Run(RunError),
+}
+
+impl From<Stopped> for KeepError {
+    fn from(Stopped: Stopped) -> KeepError {
+        KeepError::Stopped
+    }
+}
+
+impl From<RunError> for KeepError {
+    fn from(error: RunError) -> KeepError {
+        if let RunError::Stopped = error { KeepError::Stopped } else { KeepError::Run(error) }
+    }
+}
+
+/// Starts the thread. `adopt` is told which runs there are whenever they change, once they can be asked.
+pub(crate) fn start_keeping_ids(
+    reader: LogReader,
+    shelf: Arc<Shelf>,
+    adopt: Box<dyn Fn(Vec<Arc<Run>>) + Send>,
+) -> std::io::Result<IdsKeeping> {
+    let (stop, stopped) = bounded(0);
+    let tally = Arc::new(Tally::default());
+    let pace = Pace::new(reader.clone(), stopped);
+    let keeper =
+        Keeper { pace, reader, shelf, adopt, tally: Arc::clone(&tally), payload: Vec::new(), vouchers: Vec::new() };
+    keeper.count();
+    let thread = std::thread::Builder::new().name("florin-ids".into()).spawn(move || keeper.run())?;
+    Ok(IdsKeeping { tally, stop: Some(stop), thread: Some(thread) })
+}
+
+struct Keeper {
+    reader: LogReader,
+    shelf: Arc<Shelf>,
+    pace: Pace,
+    adopt: Box<dyn Fn(Vec<Arc<Run>>) + Send>,
+    tally: Arc<Tally>,
+    payload: Vec<u8>,
+    vouchers: Vec<u8>,
+}
+
+impl Keeper {
+    fn run(mut self) {
+        Pace::lower_priority();
+        let mut told = String::new();
+        loop {
+            let rest = match self.step() {
+                Ok(()) => {
+                    told.clear();
+                    LOOK_EVERY
+                }
+                Err(KeepError::Stopped) => return,
+                Err(error) => {
+                    let error = error.to_string();
+                    if error != told {
+                        eprintln!("florin: ids stay in memory: {error}; it is tried again every minute");
+                        told = error;
+                    }
+                    RETRY_AFTER
+                }
+            };
+            if self.pace.rest(rest).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Does all that there is to do.
+    fn step(&mut self) -> Result<(), KeepError> {
+        self.remove_strangers()?;
+        loop {
+            self.pace.rest(Duration::ZERO)?;
+            if let Some(first) = first_to_merge(&self.shelf.runs().iter().map(|run| run.entries()).collect::<Vec<_>>())
+            {
+                self.merge(first)?;
+            } else if !self.make()? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Removes files that are none of the runs: unfinished, merged into others, or damaged.
+    fn remove_strangers(&self) -> Result<(), RunError> {
+        let folder = self.shelf.folder();
+        if !folder.exists() {
+            return Ok(());
+        }
+        let known: Vec<_> = self.shelf.runs().iter().map(|run| run.path.clone()).collect();
+        for entry in std::fs::read_dir(folder).map_err(RunError::io(folder))? {
+            let path = entry.map_err(RunError::io(folder))?.path();
+            let is_run = path.extension().is_some_and(|end| end == "run" || end == "new");
+            if is_run && !known.contains(&path) {
+                std::fs::remove_file(&path).map_err(RunError::io(&path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a run of the next sealed segments; false if there are none.
+    fn make(&mut self) -> Result<bool, KeepError> {
+        let runs = self.shelf.runs();
+        let (covered, segment) = runs.last().map_or((0, 0), |run| (run.run.summary.last, run.place.segment));
+        // A restored log goes on in the segment where it ended: what is behind the run of it is still to be covered.
+        let sealed = self.reader.sealed(segment.saturating_sub(1));
+        let behind = |segment: &&SealedSegment| segment.first_sequence + segment.count > covered + 1;
+        let mut draft = RunDraft::after(covered, self.shelf.seed());
+        let mut last = None;
+        self.pace.go(if sealed.len() > HURRY_SEGMENTS { Gait::HURRIED } else { Gait::SLOW });
+        for segment in sealed.iter().filter(behind) {
+            self.take(&mut draft, segment)?;
+            last = Some(*segment);
+            if draft.rows() >= RUN_ROWS {
+                break;
+            }
+        }
+        let Some(last) = last else { return Ok(false) };
+        let place = RunPlace {
+            seed: self.shelf.seed(),
+            segment: last.ordinal,
+            frame: last.first_frame + last.frames - 1,
+            mac: last.last_mac,
+        };
+        let (summary, entries) = draft.finish();
+        let count = entries.len() as u64;
+        let run = self.write(&place, &summary, (count, entries.into_iter().map(Ok)))?;
+        self.put(runs.into_iter().chain([run]).collect());
+        self.tally.made.fetch_add(1, Relaxed);
+        Ok(true)
+    }
+
+    fn take(&mut self, draft: &mut RunDraft, segment: &SealedSegment) -> Result<(), KeepError> {
+        let Keeper { reader, pace, payload, vouchers, .. } = self;
+        for number in segment.first_frame..segment.first_frame + segment.frames {
+            let frame = reader.read_frame(number, payload, vouchers)?;
+            let head = DraftHead {
+                number,
+                first_sequence: frame.head.first_sequence,
+                count: frame.head.count,
+                time: frame.head.time_ns,
+            };
+            if head.first_sequence >= draft.next_row() {
+                draft.frame(&FrameView::new(head, payload, vouchers)?)?;
+            }
+            pace.keep(payload.len() + vouchers.len())?;
+        }
+        Ok(())
+    }
+
+    /// Merges the runs from one on into a single one.
+    fn merge(&mut self, first: usize) -> Result<(), KeepError> {
+        let runs = self.shelf.runs();
+        let (kept, merged) = runs.split_at(first);
+        let summary = RunSummary::merged(merged.iter().map(|run| &run.run.summary));
+        let place = merged.last().expect("several are merged").place;
+        let count = merged.iter().map(|run| run.entries()).sum();
+        let run = self.write(&place, &summary, (count, Merged::of(merged)))?;
+        self.put(kept.iter().cloned().chain([run]).collect());
+        self.tally.merged.fetch_add(1, Relaxed);
+        // Those who still read them keep them open.
+        for run in merged {
+            std::fs::remove_file(&run.path).map_err(RunError::io(&run.path))?;
+        }
+        Ok(())
+    }
+
+    /// Writes a run and publishes it by its name.
+    fn write(
+        &mut self,
+        place: &RunPlace,
+        summary: &RunSummary,
+        entries: (u64, impl Iterator<Item = Result<RunEntry, RunError>>),
+    ) -> Result<Arc<RunFile>, RunError> {
+        let folder = self.shelf.folder().to_path_buf();
+        if !folder.exists() {
+            make_folder(&folder)?;
+            sync_folder(folder.parent().expect("it is in the data directory"))?;
+        }
+        let path = folder.join(file_name(summary.first, summary.last));
+        let unfinished = path.with_extension("new");
+        let pace = &mut self.pace;
+        let keep = &mut |bytes| pace.keep(bytes).map_err(|Stopped| RunError::Stopped);
+        let written = RunFile::write(&unfinished, self.shelf.ledger(), place, summary, entries, keep);
+        if let Err(error) = written {
+            // Nobody needs a part of it, and space may be what was missing.
+            let _ = std::fs::remove_file(&unfinished);
+            return Err(error);
+        }
+        std::fs::rename(&unfinished, &path).map_err(RunError::io(&path))?;
+        sync_folder(&folder)?;
+        RunFile::open(&path, self.shelf.ledger()).map(Arc::new)
+    }
+
+    fn put(&self, runs: Vec<Arc<RunFile>>) {
+        self.shelf.put(runs);
+        (self.adopt)(self.shelf.in_memory());
+        self.count();
+    }
+
+    fn count(&self) {
+        let runs = self.shelf.runs();
+        let tally = &self.tally;
+        tally.runs.store(runs.len() as u64, Relaxed);
+        tally.bytes.store(runs.iter().map(|run| run.bytes).sum(), Relaxed);
+        tally.memory.store(runs.iter().map(|run| run.memory()).sum(), Relaxed);
+        tally.segment.store(runs.last().map_or(0, |run| run.place.segment), Relaxed);
+    }
+}
+
+/// The first of the runs that are to be merged, if any are: of so many entries, the oldest first.
+fn first_to_merge(entries: &[u64]) -> Option<usize> {
+    let behind = |at: usize| entries[at + 1..].iter().sum::<u64>();
+    (0..entries.len()).find(|at| entries.len() - at >= MERGED_MIN && behind(*at) >= entries[*at])
+}
+
+/// Entries of several runs in order.
+struct Merged<I: Iterator> {
+    runs: Vec<std::iter::Peekable<I>>,
+}
+
+impl Merged<std::iter::Empty<Result<RunEntry, RunError>>> {
+    fn of(runs: &[Arc<RunFile>]) -> Merged<impl Iterator<Item = Result<RunEntry, RunError>> + '_> {
+        Merged { runs: runs.iter().map(|run| run.all().peekable()).collect() }
+    }
+}
+
+impl<I: Iterator<Item = Result<RunEntry, RunError>>> Iterator for Merged<I> {
+    type Item = Result<RunEntry, RunError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut least: Option<(RunEntry, usize)> = None;
+        for (at, run) in self.runs.iter_mut().enumerate() {
+            match run.peek() {
+                None => {}
+                Some(Err(_)) => return run.next(),
+                Some(Ok(entry)) if least.is_none_or(|(least, _)| *entry < least) => least = Some((*entry, at)),
+                Some(Ok(_)) => {}
+            }
+        }
+        self.runs[least?.1].next()
+    }
+}
+
+fn make_folder(path: &Path) -> Result<(), RunError> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().mode(0o750).create(path).map_err(RunError::io(path))
+}
+
+fn sync_folder(path: &Path) -> Result<(), RunError> {
+    std::fs::File::open(path).and_then(|folder| folder.sync_all()).map_err(RunError::io(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_to_merge;
+
+    #[test]
+    fn runs_stay_few_and_entries_are_written_again_seldom() {
+        for each in [1u64, 1_000_000] {
+            let (mut runs, mut written, mut most) = (Vec::new(), 0u64, 0);
+            for _ in 0..1_000 {
+                runs.push(each);
+                while let Some(first) = first_to_merge(&runs) {
+                    let sum = runs.drain(first..).sum();
+                    written += sum;
+                    runs.push(sum);
+                }
+                most = most.max(runs.len());
+            }
+            assert!(most <= 10, "{most} runs");
+            assert!(written <= 7 * 1_000 * each, "entries were written {} times", written / (1_000 * each));
+        }
+    }
+}

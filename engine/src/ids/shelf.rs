@@ -1,0 +1,134 @@
+//! The runs of a ledger: which there are, and what they say of an id. Shared by the thread that makes them and those that ask.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use florin_core::account::hash_id;
+use florin_core::dedup::old::Run;
+use florin_core::dedup::run::RunEntry;
+use florin_wal::{FrameHead, LedgerId};
+
+use super::run_file::{RunError, RunFile, rows_of};
+
+const FOLDER: &str = "ids";
+
+/// The runs.
+#[derive(Debug)]
+pub(crate) struct Shelf {
+    folder: PathBuf,
+    ledger: LedgerId,
+    /// Seed of their hashes.
+    seed: u64,
+    /// In order, covering all rows from the first on without a gap.
+    runs: RwLock<Vec<Arc<RunFile>>>,
+}
+
+impl Shelf {
+    /// The runs in a data directory, and why some were left aside: they are made again. `seed` is for the first run of all.
+    pub fn open(data: &Path, ledger: LedgerId, seed: u64) -> Result<(Shelf, Vec<RunError>), RunError> {
+        let folder = data.join(FOLDER);
+        let mut names = names(&folder)?;
+        let (mut runs, mut refused): (Vec<Arc<RunFile>>, Vec<RunError>) = (Vec::new(), Vec::new());
+        // Of those that begin at the same row the longest: the others were merged into it.
+        names.sort_unstable_by_key(|(first, last, _)| (*first, u64::MAX - last));
+        let mut covered = 0;
+        for (first, _, name) in &names {
+            if *first != covered + 1 {
+                continue;
+            }
+            let path = folder.join(name);
+            match RunFile::open(&path, ledger) {
+                Ok(run) if rows_of(name) != Some((run.run.summary.first, run.run.summary.last)) => {
+                    refused.push(RunError::Damaged {
+                        file: path,
+                        offset: 0,
+                        reason: "its name is that of another run",
+                    });
+                }
+                Ok(run) if runs.first().is_some_and(|before| before.place.seed != run.place.seed) => {
+                    refused.push(RunError::Damaged {
+                        file: path,
+                        offset: 0,
+                        reason: "its seed is not that of the other runs",
+                    });
+                }
+                Ok(run) => {
+                    covered = run.run.summary.last;
+                    runs.push(Arc::new(run));
+                }
+                Err(error) => refused.push(error),
+            }
+        }
+        let seed = runs.first().map_or(seed, |run| run.place.seed);
+        Ok((Shelf { folder, ledger, seed, runs: RwLock::new(runs) }, refused))
+    }
+
+    /// Where they lie.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> LedgerId {
+        self.ledger
+    }
+
+    /// Seed of the hashes of ids.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The runs, in order.
+    pub fn runs(&self) -> Vec<Arc<RunFile>> {
+        self.runs.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What is in memory of them.
+    pub fn in_memory(&self) -> Vec<Arc<Run>> {
+        self.runs().iter().map(|file| Arc::clone(&file.run)).collect()
+    }
+
+    /// Changes which runs there are.
+    pub fn put(&self, runs: Vec<Arc<RunFile>>) {
+        *self.runs.write().unwrap_or_else(PoisonError::into_inner) = runs;
+    }
+
+    /// The last frame that they cover; 0 if there are none.
+    pub fn last_frame(&self) -> u64 {
+        self.runs().last().map_or(0, |run| run.place.frame)
+    }
+
+    /// A run that ends with a frame of this number, but not with this one: it is of another log.
+    pub fn of_another_log(&self, frame: &FrameHead) -> Option<PathBuf> {
+        let runs = self.runs.read().unwrap_or_else(PoisonError::into_inner);
+        let at = runs.partition_point(|run| run.place.frame < frame.number);
+        let run = runs.get(at).filter(|run| run.place.frame == frame.number)?;
+        (run.place.mac != frame.mac || run.run.summary.last + 1 != frame.next_sequence()).then(|| run.path.clone())
+    }
+
+    /// Entries of an id's hash in all runs, the oldest first.
+    pub fn look_up(&self, institution: u32, id: u128) -> Result<Vec<RunEntry>, RunError> {
+        let hash = hash_id(institution, id, self.seed);
+        let mut found = Vec::new();
+        for run in self.runs() {
+            found.extend(run.look_up(hash)?);
+        }
+        Ok(found)
+    }
+}
+
+/// First row, last row and name of the runs in a folder.
+pub(super) fn names(folder: &Path) -> Result<Vec<(u64, u64, String)>, RunError> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(RunError::io(folder))?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        // A name that is not UTF-8 is none of ours.
+        let Ok(name) = entry.map_err(RunError::io(folder))?.file_name().into_string() else { continue };
+        names.extend(rows_of(&name).map(|(first, last)| (first, last, name)));
+    }
+    Ok(names)
+}

@@ -1,0 +1,309 @@
+//! Old ids on disk: whatever is asked of an id gives the same as when it was in memory, and no file is believed that is not what was
+//! written. When ids leave memory while requests are under way is judged in the simulator; here each start leaves them to the runs.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::*;
+use florin_core::entry::PostReply;
+use florin_core::outcome::Outcome;
+use florin_core::request::*;
+use florin_engine::{Command, Engine, EngineOptions, EngineStats, Reply, StartReport, Started, start};
+use zerocopy::{FromZeros, IntoBytes};
+
+const SEGMENT_BYTES: u64 = 64 << 10;
+const ACCOUNTS: u128 = 40;
+const ROWS: u128 = 50;
+const LOOKS_MAX: usize = 20_000;
+/// Bytes of a block of a run.
+const BLOCK: usize = 4096;
+/// Ids of one request in a row are far from those of the next: as those of different clients are.
+const APART: u128 = 1 << 100;
+
+fn options(data: &Path, shards: usize) -> EngineOptions {
+    EngineOptions { shards, snapshot_segments: 0, state_hash: true, ..EngineOptions::new(data) }
+}
+
+async fn stats(engine: &Engine) -> EngineStats {
+    match engine.call(Command::Stats).await {
+        Reply::Stats(stats) => *stats,
+        other => panic!("expected figures, got {other:?}"),
+    }
+}
+
+fn id_of(request: u128, at: u128) -> u128 {
+    request % 7 * APART + 1_000 + request * ROWS + at
+}
+
+fn rows(request: u128) -> Vec<TransferRow> {
+    let row = |at: u128| {
+        let (debit, credit) = (10 + (request + at) % ACCOUNTS, 10 + (request + at * 7 + 1) % ACCOUNTS);
+        transfer(id_of(request, at), debit, credit, 1 + at)
+    };
+    (0..ROWS).map(row).filter(|row| row.debit != row.credit).collect()
+}
+
+/// One item that names another transaction, or a hold on two accounts.
+async fn item(engine: &Engine, kind: ItemKind, id: u128, link: u128) -> ItemResult {
+    let mut row = ItemRow::new_zeroed();
+    (row.id, row.link, row.kind) = (id.into(), link.into(), kind as u8);
+    let mut payload = Vec::new();
+    let mut postings: Vec<PostingRow> = Vec::new();
+    if kind == ItemKind::Hold {
+        for (account, side) in [(10u128, 0), (11, 1)] {
+            let mut posting = PostingRow::new_zeroed();
+            (posting.account, posting.amount, posting.asset, posting.side) =
+                (account.into(), 5.into(), EUR.into(), side);
+            postings.push(posting);
+        }
+    }
+    row.posting_count = (postings.len() as u16).into();
+    payload.extend_from_slice(row.as_bytes());
+    payload.extend_from_slice(postings.as_bytes());
+    let request = PostRequest::parse(INSTITUTION, 0, PostForm::Items, 1, Bytes::from(payload)).expect("an item");
+    posted(engine.call(Command::Post { request, want_postings: false }).await).items().next().expect("one result")
+}
+
+/// Posts requests until so many runs were made and merged since the start; gives the replies.
+async fn post_until(engine: &Engine, mut request: u128, made: u64, merged: u64) -> Vec<PostReply> {
+    let mut replies = Vec::new();
+    for _ in 0..LOOKS_MAX {
+        let now = stats(engine).await;
+        if now.id_runs_made >= made && now.id_runs_merged >= merged {
+            assert!(now.id_runs > 0 && now.id_run_bytes > 0 && now.id_run_memory > 0);
+            return replies;
+        }
+        // The thread has the lowest priority: no more is sealed than it can take.
+        if now.segments_sealed < now.id_run_segment + 2 {
+            replies.push(post(engine, &rows(request)).await);
+            request += 1;
+        } else {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    panic!("no runs of ids are made");
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let (path, name) = entry.map(|e| (e.path(), e.file_name())).expect("an entry");
+        match path.is_dir() {
+            true => copy(&path, &to.join(name)),
+            false => drop(std::fs::copy(&path, to.join(name)).expect("a copy")),
+        }
+    }
+}
+
+const REGISTERED: u128 = 1;
+const HOLD: u128 = 5 << 120;
+const CAPTURE: u128 = HOLD + 1;
+const OPEN_HOLD: u128 = HOLD + 2;
+
+/// A ledger with several runs, among them a merged one, and what its requests were answered.
+fn ledger_with_runs(data: &Path) -> Vec<PostReply> {
+    new_ledger(data, SEGMENT_BYTES);
+    run(async {
+        let Started { engine, report } = start(options(data, 1)).await.expect("a start");
+        assert!(report.ids_covered == 0 && report.runs_refused.is_empty());
+        assert_eq!(register(&engine, REGISTERED).await.outcome, Outcome::Posted);
+        let accounts: Vec<(u128, Option<i128>)> = (10..10 + ACCOUNTS).map(|account| (account, None)).collect();
+        assert!(open(&engine, &accounts).await.all_posted());
+        for (kind, id, link) in
+            [(ItemKind::Hold, HOLD, 0), (ItemKind::Hold, OPEN_HOLD, 0), (ItemKind::Capture, CAPTURE, HOLD)]
+        {
+            assert_eq!(item(&engine, kind, id, link).await.outcome, Outcome::Posted, "{kind:?}");
+        }
+        let replies = post_until(&engine, 0, 6, 1).await;
+        engine.stop().await.expect("a clean stop");
+        replies
+    })
+}
+
+fn start_once(data: &Path, shards: usize) -> StartReport {
+    run(async {
+        let Started { engine, report } = start(options(data, shards)).await.expect("a start");
+        engine.stop().await.expect("a clean stop");
+        report
+    })
+}
+
+/// Files of the runs, oldest first.
+fn files(data: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(data.join("ids")).expect("a folder of runs");
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn an_id_is_answered_from_runs_as_it_was_from_memory() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("ledger");
+    let replies = ledger_with_runs(&data);
+    for shards in [1, 3] {
+        // What the log alone says, of what the turn before has changed too.
+        let alone = folder.path().join(format!("alone before {shards} shards"));
+        copy(&data, &alone);
+        std::fs::remove_dir_all(alone.join("ids")).expect("runs to remove");
+        let expected = start_once(&alone, 1);
+        assert!(expected.ids_covered == 0 && expected.ids_recent as u64 == expected.ids);
+        run(async {
+            let Started { engine, report } = start(options(&data, shards)).await.expect("a start");
+            assert_eq!((report.ids, report.state_hash), (expected.ids, expected.state_hash));
+            assert!(report.ids_covered > 500 && (report.ids_recent as u64) < report.ids / 2, "{report:?}");
+            for (request, reply) in replies.iter().enumerate() {
+                let rows = rows(request as u128);
+                let again = post(&engine, &rows).await;
+                for ((before, after), row) in reply.items().zip(again.items()).zip(&rows) {
+                    assert_eq!(
+                        after,
+                        ItemResult { repeat: true, ..before },
+                        "request {request}, id {:#x}",
+                        row.id.get()
+                    );
+                }
+                assert_eq!(again.postings, reply.postings, "request {request}");
+            }
+            let mut other = rows(0);
+            other[3].amount = 77.into();
+            let result = post(&engine, &other[3..4]).await.items().next().expect("one result");
+            assert_eq!(result.outcome, Outcome::IdUsedWithOtherFields);
+            assert!(register(&engine, REGISTERED).await.repeat);
+            // A hold that was captured, by the same id and by others; one that is open; one that never was.
+            assert!(item(&engine, ItemKind::Capture, CAPTURE, HOLD).await.repeat);
+            let more = (shards as u128) << 110;
+            assert_eq!(item(&engine, ItemKind::Capture, more + 1, HOLD).await.outcome, Outcome::HoldClosed);
+            assert_eq!(item(&engine, ItemKind::Release, more + 2, HOLD + 9).await.outcome, Outcome::HoldUnknown);
+            let opened = item(&engine, ItemKind::Release, more + 3, OPEN_HOLD).await.outcome;
+            assert_eq!(opened, if shards == 1 { Outcome::Posted } else { Outcome::HoldClosed });
+            // Originals, which are read from the log.
+            let original = id_of(shards as u128, 2);
+            assert_eq!(item(&engine, ItemKind::Reverse, more + 4, original).await.outcome, Outcome::Posted);
+            assert_eq!(item(&engine, ItemKind::Reverse, more + 5, HOLD).await.outcome, Outcome::OriginalNotReversible);
+            assert_eq!(item(&engine, ItemKind::Reverse, more + 6, HOLD + 9).await.outcome, Outcome::OriginalUnknown);
+            let ids = vec![HOLD, id_of(0, 3), HOLD + 9, id_of(1, 4)];
+            let Reply::Transactions { transactions, .. } =
+                engine.call(Command::LookUpTransactions { institution: INSTITUTION, ids: ids.clone() }).await
+            else {
+                panic!("expected transactions")
+            };
+            let found: Vec<Option<u128>> = transactions.iter().map(|found| found.as_ref().map(|t| t.id)).collect();
+            assert_eq!(found, [Some(ids[0]), Some(ids[1]), None, Some(ids[3])]);
+            engine.stop().await.expect("a clean stop");
+        });
+    }
+}
+
+#[test]
+fn a_damaged_run_is_left_aside_said_so_and_made_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("ledger");
+    let replies = ledger_with_runs(&data);
+    let good = start_once(&data, 1);
+    let file = files(&data).remove(0);
+    let name = file.file_name().and_then(|name| name.to_str()).expect("a name").to_string();
+    let bytes = std::fs::read(&file).expect("a file");
+    let entries = u64::from_le_bytes(bytes[112..120].try_into().expect("eight bytes"));
+    // Behind the header, entries are checked when they are read: the rest at each start.
+    let checked_from = BLOCK * (1 + entries.div_ceil(255) as usize);
+    let mut damaged: Vec<(String, Vec<u8>)> = Vec::new();
+    for at in (0..BLOCK).step_by(301).chain((checked_from..bytes.len()).step_by(6_007)) {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (at % 8);
+        damaged.push((format!("byte {at} changed"), flipped));
+    }
+    damaged.push(("cut".into(), bytes[..bytes.len() - 1].to_vec()));
+    damaged.push(("empty".into(), Vec::new()));
+    damaged.push(("longer".into(), [&bytes[..], &[0; BLOCK]].concat()));
+    damaged.push(("of others".into(), std::fs::read(&files(&data)[1]).expect("a file")));
+    for (what, damaged) in damaged {
+        std::fs::write(&file, damaged).expect("a file to damage");
+        let copied = folder.path().join("copy");
+        copy(&data, &copied);
+        let report = start_once(&copied, 1);
+        assert!(report.runs_refused.first().is_some_and(|refused| refused.contains(&name)), "{what}: {report:?}");
+        assert_eq!((report.ids, report.state_hash), (good.ids, good.state_hash), "{what}");
+        assert!(report.ids_covered < good.ids_covered, "{what}");
+        std::fs::remove_dir_all(&copied).expect("a copy to remove");
+    }
+    // It is made again, and answers as before.
+    run(async {
+        let Started { engine, .. } = start(options(&data, 1)).await.expect("a start");
+        for _ in 0..LOOKS_MAX {
+            let now = stats(&engine).await;
+            if now.id_run_segment == now.segments_sealed {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        engine.stop().await.expect("a clean stop");
+    });
+    let again = start_once(&data, 1);
+    assert!(again.runs_refused.is_empty() && again.ids_covered >= good.ids_covered);
+    assert_eq!((again.ids, again.state_hash), (good.ids, good.state_hash));
+    // An entry that has rotted is found by the question that needs it, and is not answered.
+    let file = files(&data).remove(0);
+    let mut bytes = std::fs::read(&file).expect("a file");
+    bytes[BLOCK + 100] ^= 1;
+    std::fs::write(&file, bytes).expect("a file to damage");
+    run(async {
+        let Started { engine, report } = start(options(&data, 1)).await.expect("a start");
+        assert!(report.runs_refused.is_empty());
+        let mut failures = 0;
+        for (request, reply) in replies.iter().enumerate() {
+            let request = rows(request as u128);
+            let mut payload = request.as_bytes().to_vec();
+            request.iter().for_each(|_| payload.extend_from_slice(b"paper"));
+            let request = PostRequest::parse(INSTITUTION, 0, PostForm::Transfers, request.len() as u32, payload.into());
+            let post = Command::Post { request: request.expect("rows"), want_postings: true };
+            match engine.call(post).await {
+                Reply::Failed(error) => {
+                    assert!(error.contains("ids/") && error.contains("offset 4096"), "{error}");
+                    failures += 1;
+                }
+                other => assert_eq!(posted(other).postings, reply.postings),
+            }
+        }
+        assert!(failures > 0, "some ids stand in the block");
+        engine.stop().await.expect("a clean stop");
+    });
+}
+
+#[test]
+fn runs_of_another_log_and_of_more_than_there_is_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (early, one, other) = (folder.path().join("early"), folder.path().join("one"), folder.path().join("other"));
+    new_ledger(&early, SEGMENT_BYTES);
+    run(async {
+        let Started { engine, .. } = start(options(&early, 1)).await.expect("a start");
+        assert_eq!(register(&engine, REGISTERED).await.outcome, Outcome::Posted);
+        let accounts: Vec<(u128, Option<i128>)> = (10..10 + ACCOUNTS).map(|account| (account, None)).collect();
+        assert!(open(&engine, &accounts).await.all_posted());
+        engine.stop().await.expect("a clean stop");
+    });
+    copy(&early, &one);
+    copy(&early, &other);
+    // Both go on, each in its own way: what no one should do.
+    for (data, first) in [(&one, 0), (&other, 1_000)] {
+        run(async {
+            let Started { engine, .. } = start(options(data, 1)).await.expect("a start");
+            post_until(&engine, first, 2, 0).await;
+            engine.stop().await.expect("a clean stop");
+        });
+    }
+    copy(&one.join("ids"), &early.join("ids"));
+    let error = start_error(&early);
+    assert!(error.contains("a run in ids/ is of durable frames"), "{error}");
+    std::fs::remove_dir_all(one.join("ids")).expect("runs to remove");
+    copy(&other.join("ids"), &one.join("ids"));
+    let error = start_error(&one);
+    assert!(error.contains("of another log") || error.contains("of durable frames"), "{error}");
+}
+
+fn start_error(data: &Path) -> String {
+    run(async { start(options(data, 1)).await.err().expect("a refusal").to_string() })
+}
