@@ -3,9 +3,15 @@
 //! A reference model of the rules that shares no code with florin-core, random programs, and the rigs that run them
 //! through the real thing and compare: every outcome, version, balance, time and sequence number.
 
+pub mod campaign;
 pub mod compare;
 pub mod consumed;
+pub mod crash;
+pub mod damage;
+pub mod disk;
 pub mod encode;
+pub mod faults;
+pub mod fuzz;
 pub mod heard;
 pub mod load;
 pub mod model;

@@ -121,34 +121,38 @@ pub struct Program {
 impl Program {
     /// The program of a seed.
     pub fn random(seed: u64) -> Program {
-        let mut rng = Rng::part(seed, "program");
-        let cast = Cast::random(&mut rng);
+        Program::of(&mut Rng::part(seed, "program"))
+    }
+
+    /// The program that a generator draws.
+    pub fn of(rng: &mut Rng) -> Program {
+        let cast = Cast::random(rng);
         let mut rehearsal = Model::new();
-        let mut steps = beginning(&mut rng, &cast);
+        let mut steps = beginning(rng, &cast);
         steps.iter().for_each(|step| rehearse(&mut rehearsal, step));
-        let (mut writer, mut changer) = (Writer::new(&mut rng), Changer::new());
+        let (mut writer, mut changer) = (Writer::new(rng), Changer::new());
         let mut left = rng.pick(&[10, 60, 60, 150, 150, 400]);
         let request_max = rng.pick(&[1, 4, 30, 150]);
         let changes = rng.pick(&[0, 5, 20]);
         while left > 0 {
-            let institution = cast.institution(&mut rng);
+            let institution = cast.institution(rng);
             let step = match rng.below(100 + changes) {
-                0..=5 => Step::Read { institution, accounts: cast.some_numbers(&mut rng) },
-                6..=11 => open_again(&mut rng, &cast, institution),
+                0..=5 => Step::Read { institution, accounts: cast.some_numbers(rng) },
+                6..=11 => open_again(rng, &cast, institution),
                 12..=15 => {
-                    let (institution, control) = control::again(&mut rng, &cast, institution);
+                    let (institution, control) = control::again(rng, &cast, institution);
                     Step::Control { institution, control }
                 }
                 16..=99 => {
                     let count = rng.between(1, request_max).min(left);
-                    let items = writer.request(&mut rng, &cast, institution, &mut rehearsal, count);
+                    let items = writer.request(rng, &cast, institution, &mut rehearsal, count);
                     left -= items.len();
                     let transfers = items.iter().all(Item::is_transfer) && rng.chance(80);
                     Step::Run { institution, transfers, items }
                 }
                 _ => {
                     let count = rng.between(1, 3);
-                    Step::Change { institution, changes: (0..count).map(|_| changer.change(&mut rng, &cast)).collect() }
+                    Step::Change { institution, changes: (0..count).map(|_| changer.change(rng, &cast)).collect() }
                 }
             };
             rehearse(&mut rehearsal, &step);

@@ -97,7 +97,7 @@ fn edit(rng: &mut Rng, change: &mut Change) {
     match rng.below(11) {
         0 => change.account ^= 2,
         1 => change.action = rng.between(1, 6) as u8,
-        2 => change.status = (change.status + 1) % 4,
+        2 => change.status = change.status.wrapping_add(1) % 4,
         3 => change.floor = rng.pick(&[Limit::Keep, Limit::Remove, Limit::To(-1)]),
         4 => change.ceiling = rng.pick(&[Limit::Keep, Limit::Remove, Limit::To(1_000)]),
         5 => change.alarm = rng.pick(&[Limit::Keep, Limit::Remove, Limit::To(7)]),

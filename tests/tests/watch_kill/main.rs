@@ -8,9 +8,6 @@
 //! What a killed server has handed to the system is in the log, synced or not: a watch that shows rows a moment before
 //! they are synced is not found here.
 
-#[path = "../common/server.rs"]
-mod server;
-
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -23,6 +20,7 @@ use florin_net::Client;
 use florin_tests::compare;
 use florin_tests::consumed::{Consumed, Row};
 use florin_tests::encode;
+use florin_tests::faults::server::{self, DEADLINE, Server, exited};
 use florin_tests::load;
 use florin_tests::model::Verdict;
 use florin_tests::model::number::POSTED;
@@ -36,8 +34,6 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-
-use server::{DEADLINE, Server, exited};
 
 /// Consumers that are killed.
 const KILLS: usize = 24;

@@ -1,0 +1,116 @@
+//! Power cuts: a loop-mounted ext4 is shut down under the server, so that all it had not written is gone, and mounted again.
+//!
+//! What ext4 had handed to the device survives, since the device is a file of the machine: what a disk's own cache would lose
+//! is not lost here. Names, sizes, extents and cached data that nobody synced are.
+
+mod disk;
+mod shutdown;
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use florin_net::Client;
+use tokio::process::Child;
+use tokio::time::timeout;
+
+use super::book::{Book, await_snapshots};
+use super::server::{PATIENCE, Server, exited};
+use super::tally::Tally;
+pub use disk::Disk;
+
+/// Bytes of a segment: snapshots and indexes are made all the time.
+const SEGMENT_BYTES: [u64; 2] = [65_536, 131_072];
+/// Answers that a client hears before a cut, at most.
+const ANSWERS_MAX: usize = 30;
+/// Time from the last of them to the cut, at most.
+const BEHIND_US: usize = 3_000;
+
+/// A book of power cuts.
+pub async fn book(folder: &Path, seed: u64, rounds: u64, tally: &Tally) {
+    let disk = Disk::make(folder, seed).expect("it was tried before");
+    let segment_bytes = SEGMENT_BYTES[seed as usize % SEGMENT_BYTES.len()];
+    let mut book = Book::make(disk.at().join("ledger"), folder, segment_bytes, seed, tally).await;
+    // A ledger that `florin init` has made is there.
+    cut(&disk, tally);
+    disk.again();
+    let way = book.way();
+    let server = book.serve(way).await;
+    book.prepare(&server).await;
+    server.stop().await;
+    cut(&disk, tally);
+    disk.again();
+    let mut start = Duration::from_millis(50);
+    for round in 0..rounds {
+        if round % 4 == 3 {
+            while_it_starts(&mut book, &disk, start).await;
+        } else {
+            start = under_load(&mut book, &disk).await;
+        }
+        tally.add("rounds", 1);
+    }
+    book.close().await;
+}
+
+fn cut(disk: &Disk, tally: &Tally) {
+    disk.cut();
+    tally.add("cuts", 1);
+}
+
+/// A cut while a client posts. Says how long the start took.
+async fn under_load(book: &mut Book<'_>, disk: &Disk) -> Duration {
+    let begun = Instant::now();
+    let way = book.way();
+    let server = book.serve(way).await;
+    let start = begun.elapsed();
+    book.settle(&server).await;
+    if book.rng.chance(20) {
+        await_snapshots(&server).await;
+    }
+    let client = server.connect().await;
+    let mut load = book.load(&server);
+    for _ in 0..book.rng.between(0, ANSWERS_MAX) {
+        load.hear().await;
+    }
+    // Not to wait for anything: otherwise every cut would come right behind an answer.
+    std::thread::sleep(Duration::from_micros(book.rng.below(BEHIND_US) as u64));
+    cut(disk, book.tally);
+    let Server { mut process, .. } = server;
+    if book.rng.chance(50) {
+        ends_by_itself(book, &client, &mut process).await;
+    }
+    let _ = process.start_kill(); // It may have ended.
+    exited(&mut process).await;
+    load.end_without_a_disk().await;
+    disk.again();
+    book.judge(None);
+    start
+}
+
+/// Without a disk a server answers nothing more and ends by itself.
+async fn ends_by_itself(book: &mut Book<'_>, client: &Client, process: &mut Child) {
+    let ended = timeout(PATIENCE, async {
+        book.post_in_vain(client).await;
+        exited(process).await
+    });
+    let Ok(status) = ended.await else { panic!("a server without a disk does not end: {}", book.errors()) };
+    let errors = book.errors();
+    assert_eq!(status.signal(), Some(6), "{status}: {errors}");
+    let names_a_file = |line: &str| line.starts_with("florin: log/") || line.starts_with("florin: watermark");
+    assert!(errors.lines().any(names_a_file), "{errors}");
+    book.tally.add("servers that ended by themselves", 1);
+}
+
+/// A cut at some moment of a start, which may be longer than the last one.
+async fn while_it_starts(book: &mut Book<'_>, disk: &Disk, start: Duration) {
+    let way = book.way();
+    let mut process = book.spawn(&[], way);
+    // Not to wait for anything: it is the moment that is chosen.
+    std::thread::sleep(start.mul_f64(book.rng.below(1_200) as f64 / 1_000.0));
+    cut(disk, book.tally);
+    let _ = process.start_kill(); // It may have ended.
+    exited(&mut process).await;
+    book.tally.add("cuts in a start", 1);
+    disk.again();
+    book.judge(None);
+}
