@@ -1,7 +1,7 @@
 //! The coordinator as an actor: carries commands of the core's `Coordinator` to shards, log and callers, and lets answers
 //! out when what they reflect is durable. Decides when a round is closed, never what is in it.
 
-mod originals;
+mod lookups;
 mod reads;
 mod watch;
 
@@ -28,8 +28,8 @@ use crate::history::{History, Job, Query};
 use crate::inbox::{Arrived, Inbox, Submission};
 use crate::shard_actor::{FromShard, ShardActor, ShardRead, SharedShard, ToShard};
 use crate::stages::{Stage, Stages};
-pub use originals::Found;
-use originals::HeldBack;
+pub use lookups::Found;
+use lookups::HeldBack;
 use reads::{AfterRead, PendingRead, read};
 use watch::Watcher;
 

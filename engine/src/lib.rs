@@ -4,9 +4,11 @@
 //! reflects is durable.
 #![forbid(unsafe_code)]
 
+mod background;
 mod backup;
 mod clock;
 mod coordinator_actor;
+mod files;
 #[doc(hidden)]
 pub mod fuzzing;
 mod handle;

@@ -13,9 +13,8 @@ pub use keeper::SnapshotStats;
 pub(crate) use keeper::{Keeping, start_keeping};
 pub use manifest::SnapshotManifest;
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use florin_core::replay::Ledger;
@@ -23,6 +22,7 @@ use florin_core::snapshot::SnapshotRecord;
 use florin_core::state_hash::LogPosition;
 use florin_wal::{KeyRing, LedgerId};
 
+use crate::files;
 use manifest::MANIFEST_FILE;
 use state_file::{STATE_FILE, StateReader};
 
@@ -248,15 +248,13 @@ fn position_of(name: &str) -> Option<u64> {
 }
 
 fn make_folder(path: &Path) -> Result<(), SnapshotError> {
-    DirBuilder::new().mode(0o750).create(path).map_err(SnapshotError::io(path))
+    files::make_folder(path).map_err(SnapshotError::io(path))
 }
 
-/// A new file that only its owner and group may read, as the log.
 fn new_file(path: &Path) -> Result<File, SnapshotError> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o640).open(path).map_err(SnapshotError::io(path))
+    files::new_file(path).map_err(SnapshotError::io(path))
 }
 
 fn sync_folder(path: &Path) -> Result<(), SnapshotError> {
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(SnapshotError::io(path))
+    files::sync_folder(path).map_err(SnapshotError::io(path))
 }

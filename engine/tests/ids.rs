@@ -2,16 +2,19 @@
 //! written. When ids leave memory while requests are under way is judged in the simulator; here each start leaves them to the runs.
 
 mod common;
+#[path = "common/derived.rs"]
+mod derived;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
 use common::*;
+use derived::*;
 use florin_core::entry::PostReply;
 use florin_core::outcome::Outcome;
 use florin_core::request::*;
-use florin_engine::{Command, Engine, EngineOptions, EngineStats, Reply, StartReport, Started, start};
+use florin_engine::{Command, Engine, EngineOptions, Reply, StartReport, Started, start};
 use zerocopy::{FromZeros, IntoBytes};
 
 const SEGMENT_BYTES: u64 = 64 << 10;
@@ -25,13 +28,6 @@ const APART: u128 = 1 << 100;
 
 fn options(data: &Path, shards: usize) -> EngineOptions {
     EngineOptions { shards, snapshot_segments: 0, state_hash: true, ..EngineOptions::new(data) }
-}
-
-async fn stats(engine: &Engine) -> EngineStats {
-    match engine.call(Command::Stats).await {
-        Reply::Stats(stats) => *stats,
-        other => panic!("expected figures, got {other:?}"),
-    }
 }
 
 fn id_of(request: u128, at: u128) -> u128 {
@@ -85,17 +81,6 @@ async fn post_until(engine: &Engine, mut request: u128, made: u64, merged: u64) 
         }
     }
     panic!("no runs of ids are made");
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder");
-    for entry in std::fs::read_dir(from).expect("a folder") {
-        let (path, name) = entry.map(|e| (e.path(), e.file_name())).expect("an entry");
-        match path.is_dir() {
-            true => copy(&path, &to.join(name)),
-            false => drop(std::fs::copy(&path, to.join(name)).expect("a copy")),
-        }
-    }
 }
 
 const REGISTERED: u128 = 1;

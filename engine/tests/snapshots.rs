@@ -2,14 +2,17 @@
 //! was written. What they hold is judged in the simulator; here each start must come to the state that the log alone gives.
 
 mod common;
+#[path = "common/derived.rs"]
+mod derived;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::*;
+use derived::*;
 use florin_core::outcome::Outcome;
 use florin_core::request::TransferRow;
-use florin_engine::{Command, Engine, EngineOptions, EngineStats, Reply, StartReport, Started, start, verify};
+use florin_engine::{Engine, EngineOptions, StartReport, Started, start, verify};
 
 const SEGMENT_BYTES: u64 = 64 << 10;
 const ACCOUNTS: u128 = 40;
@@ -18,13 +21,6 @@ const LOOKS_MAX: usize = 20_000;
 
 fn options(data: &Path, shards: usize, snapshot_segments: u64) -> EngineOptions {
     EngineOptions { shards, snapshot_segments, state_hash: true, ..EngineOptions::new(data) }
-}
-
-async fn stats(engine: &Engine) -> EngineStats {
-    match engine.call(Command::Stats).await {
-        Reply::Stats(stats) => *stats,
-        other => panic!("expected figures, got {other:?}"),
-    }
 }
 
 fn rows(request: u128) -> Vec<TransferRow> {
@@ -97,17 +93,6 @@ fn folders(data: &Path) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
     folders.sort();
     folders
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder");
-    for entry in std::fs::read_dir(from).expect("a folder") {
-        let (path, name) = entry.map(|e| (e.path(), e.file_name())).expect("an entry");
-        match path.is_dir() {
-            true => copy(&path, &to.join(name)),
-            false => drop(std::fs::copy(&path, to.join(name)).expect("a copy")),
-        }
-    }
 }
 
 #[test]

@@ -166,6 +166,36 @@ fn a_disk_that_was_full_when_it_was_found_that_it_cannot_reserve_is_left_without
     log.writer.shutdown().unwrap();
 }
 
+/// Found by power cuts of the real server: the writer waited for such a segment for ever, and nobody was told anything.
+#[test]
+fn a_segment_that_was_promised_and_cannot_be_had_ends_the_log() {
+    let ledger = Ledger::new(64 << 10);
+    let storage = MemStorage::of(ledger.image());
+    let recovered = ledger.recover_on(&storage).unwrap().0;
+    storage.disk.lock().unwrap().stuck = true;
+    let mut log = start(recovered, BYTES_MAX).unwrap();
+    let (mut last, mut failed) = (0, false);
+    while !failed {
+        // Promised as soon as its space is set aside, whatever fails after that.
+        while log.writer.room(BYTES_MAX + 200, 1) == Room::Soon {
+            std::thread::yield_now();
+        }
+        assert!(log.writer.has_room(BYTES_MAX + 200), "the space of two segments more is set aside");
+        last = log.append();
+        failed = !log.await_durable(last);
+    }
+    let durable = log.reader.durable();
+    let error = log.writer.shutdown().unwrap_err();
+    assert!(matches!(&error, LogFailure::NoRoom { .. }), "{error}");
+    assert!(log.failed.load(std::sync::atomic::Ordering::SeqCst) && durable < last);
+    storage.disk.lock().unwrap().stuck = false;
+    assert_eq!(
+        ledger.recover_on(&storage).unwrap().1,
+        expected(durable, BYTES_MAX),
+        "what was acknowledged, and no more"
+    );
+}
+
 #[test]
 fn many_threads_read_while_the_log_grows() {
     let ledger = Ledger::new(64 << 10);

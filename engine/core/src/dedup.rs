@@ -203,7 +203,6 @@ impl Dedup {
 
     /// Whether a run may have an id, or the closing of the hold with this id.
     pub fn may_be_old(&self, institution: u32, id: u128) -> bool {
-        // A hold's closing stands under its id, which may be that of an earlier run, or of none that covers it: ranges have both.
         self.old.is_in_range(id) && self.old.may_have(self.hash(institution, id))
     }
 

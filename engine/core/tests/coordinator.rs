@@ -129,9 +129,9 @@ fn an_id_that_leaves_memory_between_the_arrival_and_the_turn_of_its_request_is_l
     assert!(matches!(coordinator.next_command(), Some(Command::Answer(_))));
     let (mut payload, mut vouchers) = (Vec::new(), Vec::new());
     draft.encode(&mut payload, &mut vouchers);
-    let mut run = RunDraft::after(0, SEED);
-    run.frame(&FrameView::new(draft.head(), &payload, &vouchers).expect("a frame")).expect("good rows");
-    let (summary, entries) = run.finish();
+    let mut ids = RunDraft::after(0, SEED);
+    ids.frame(&FrameView::new(draft.head(), &payload, &vouchers).expect("a frame")).expect("good rows");
+    let (summary, entries) = ids.finish();
     let mut filter = Filter::for_ids(entries.len() as u64);
     entries.iter().for_each(|entry| filter.add(entry.hash));
     coordinator.adopt_runs(vec![Arc::new(Run { summary, filter })]);
@@ -147,19 +147,7 @@ fn an_id_that_leaves_memory_between_the_arrival_and_the_turn_of_its_request_is_l
     assert!(!coordinator.close_round(2_000, Ok(())), "nothing is sequenced before");
     let old = [(1, Some(OldId { sequence: 1, closed: None }))].into_iter().collect();
     coordinator.on_facts(2, Facts { old, state: wanted.state, ..Facts::default() });
-    let mut answers = Vec::new();
-    while coordinator.close_round(2_000, Ok(())) {
-        while let Some(command) = coordinator.next_command() {
-            match command {
-                Command::Run(round) => {
-                    let (decisions, results) = shard.run(&round);
-                    coordinator.on_ran(round.number, decisions, results);
-                }
-                Command::Answer(answer) => answers.push(answer),
-                _ => {}
-            }
-        }
-    }
+    let answers = run(&mut coordinator, &mut shard, Ok(()));
     assert_eq!(answers[0].repeats, [Repeat { item: 0, sequence: 1 }]);
     assert_eq!((coordinator.last_sequence(), coordinator.ids()), (6, 6), "the other one is new");
 }

@@ -5,14 +5,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Sender, bounded};
 use florin_wal::{LogReader, SealedSegment};
 
 use super::catalog::{Catalog, Progress};
 use super::index::build::{BuildError, Sorted};
+use crate::background::Background;
 use crate::pace::Pace;
 
 /// How often to look for segments that were sealed.
@@ -45,8 +44,7 @@ struct Tally {
 pub struct Building {
     catalog: Arc<Catalog>,
     tally: Arc<Tally>,
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Background,
 }
 
 impl Building {
@@ -59,40 +57,31 @@ impl Building {
 
     /// Ends the thread. It looks up between frames, so this takes no longer than sorting one segment.
     pub fn stop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            thread.join().expect("a panic aborts the process");
-        }
-    }
-}
-
-impl Drop for Building {
-    fn drop(&mut self) {
-        self.stop();
+        self.thread.stop();
     }
 }
 
 /// Starts the thread.
 pub fn start_building(reader: LogReader, catalog: Arc<Catalog>, build: bool) -> std::io::Result<Building> {
-    let (stop, stopped) = bounded(0);
     let tally = Arc::new(Tally::default());
-    let builder = Builder {
-        pace: Pace::new(reader.clone(), stopped),
+    // What an earlier process left, before anything is written under these names again.
+    if build && let Err(error) = catalog.remove_unfinished() {
+        eprintln!("florin: an unfinished index could not be removed: {error}");
+    }
+    let (log, shared, told) = (reader.clone(), Arc::clone(&catalog), Arc::clone(&tally));
+    let builder = move |pace| Builder {
+        pace,
         reader,
-        catalog: Arc::clone(&catalog),
-        tally: Arc::clone(&tally),
+        catalog: shared,
+        tally: told,
         build,
         unchecked: BTreeSet::new(),
         failed: BTreeSet::new(),
         retry_at: None,
         told: BTreeSet::new(),
     };
-    // What an earlier process left, before anything is written under these names again.
-    if build && let Err(error) = catalog.remove_unfinished() {
-        eprintln!("florin: an unfinished index could not be removed: {error}");
-    }
-    let thread = std::thread::Builder::new().name("florin-index".into()).spawn(move || builder.run())?;
-    Ok(Building { catalog, tally, stop: Some(stop), thread: Some(thread) })
+    let thread = Background::start("florin-index", &log, |pace| builder(pace).run())?;
+    Ok(Building { catalog, tally, thread })
 }
 
 struct Builder {
@@ -112,7 +101,6 @@ struct Builder {
 
 impl Builder {
     fn run(mut self) {
-        Pace::lower_priority();
         while let Ok(did_something) = self.step() {
             if !did_something && self.pace.rest(LOOK_EVERY).is_err() {
                 return;

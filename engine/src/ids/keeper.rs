@@ -4,13 +4,10 @@
 //! A run is merged with those behind it once these are at least four and together as large as it: so there are few, and an entry is
 //! written again only when what it stands in has about doubled.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam::channel::{Sender, bounded};
 use florin_core::dedup::old::{Run, RunSummary};
 use florin_core::dedup::run::{RunDraft, RunEntry};
 use florin_core::frame::{DraftHead, FrameView, RowError};
@@ -18,6 +15,8 @@ use florin_wal::{LogReader, ReadError, SealedSegment};
 
 use super::Shelf;
 use super::run_file::{RunError, RunFile, RunPlace, file_name};
+use crate::background::Background;
+use crate::files::{make_folder, sync_folder};
 use crate::pace::{Gait, Pace, Stopped};
 
 /// How often to look for segments that were sealed.
@@ -50,42 +49,34 @@ pub struct IdStats {
 
 #[derive(Default)]
 struct Tally {
-    runs: AtomicU64,
-    bytes: AtomicU64,
-    memory: AtomicU64,
-    segment: AtomicU64,
     made: AtomicU64,
     merged: AtomicU64,
 }
 
 /// The thread, from outside.
 pub(crate) struct IdsKeeping {
+    shelf: Arc<Shelf>,
     tally: Arc<Tally>,
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Background,
 }
 
 impl IdsKeeping {
     /// How far it is.
     pub(crate) fn stats(&self) -> IdStats {
-        let Tally { runs, bytes, memory, segment, made, merged } = &*self.tally;
-        let words = [runs, bytes, memory, segment, made, merged].map(|word| word.load(Relaxed));
-        let [runs, bytes, memory, segment, made, merged] = words;
-        IdStats { runs, bytes, memory, segment, made, merged }
+        let runs = self.shelf.runs();
+        IdStats {
+            runs: runs.len() as u64,
+            bytes: runs.iter().map(|run| run.bytes).sum(),
+            memory: runs.iter().map(|run| run.memory()).sum(),
+            segment: runs.last().map_or(0, |run| run.place.segment),
+            made: self.tally.made.load(Relaxed),
+            merged: self.tally.merged.load(Relaxed),
+        }
     }
 
     /// Ends the thread. It looks up between frames and chunks.
     pub(crate) fn stop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            thread.join().expect("a panic aborts the process");
-        }
-    }
-}
-
-impl Drop for IdsKeeping {
-    fn drop(&mut self) {
-        self.stop();
+        self.thread.stop();
     }
 }
 
@@ -120,14 +111,19 @@ pub(crate) fn start_keeping_ids(
     shelf: Arc<Shelf>,
     adopt: Box<dyn Fn(Vec<Arc<Run>>) + Send>,
 ) -> std::io::Result<IdsKeeping> {
-    let (stop, stopped) = bounded(0);
     let tally = Arc::new(Tally::default());
-    let pace = Pace::new(reader.clone(), stopped);
-    let keeper =
-        Keeper { pace, reader, shelf, adopt, tally: Arc::clone(&tally), payload: Vec::new(), vouchers: Vec::new() };
-    keeper.count();
-    let thread = std::thread::Builder::new().name("florin-ids".into()).spawn(move || keeper.run())?;
-    Ok(IdsKeeping { tally, stop: Some(stop), thread: Some(thread) })
+    let (log, shared, told) = (reader.clone(), Arc::clone(&shelf), Arc::clone(&tally));
+    let keeper = move |pace| Keeper {
+        reader,
+        shelf: shared,
+        pace,
+        adopt,
+        tally: told,
+        payload: Vec::new(),
+        vouchers: Vec::new(),
+    };
+    let thread = Background::start("florin-ids", &log, |pace| keeper(pace).run())?;
+    Ok(IdsKeeping { shelf, tally, thread })
 }
 
 struct Keeper {
@@ -142,7 +138,6 @@ struct Keeper {
 
 impl Keeper {
     fn run(mut self) {
-        Pace::lower_priority();
         let mut told = String::new();
         loop {
             let rest = match self.step() {
@@ -273,8 +268,8 @@ impl Keeper {
     ) -> Result<Arc<RunFile>, RunError> {
         let folder = self.shelf.folder().to_path_buf();
         if !folder.exists() {
-            make_folder(&folder)?;
-            sync_folder(folder.parent().expect("it is in the data directory"))?;
+            let data = folder.parent().expect("it is in the data directory");
+            make_folder(&folder).and_then(|()| sync_folder(data)).map_err(RunError::io(&folder))?;
         }
         let path = folder.join(file_name(summary.first, summary.last));
         let unfinished = path.with_extension("new");
@@ -287,23 +282,13 @@ impl Keeper {
             return Err(error);
         }
         std::fs::rename(&unfinished, &path).map_err(RunError::io(&path))?;
-        sync_folder(&folder)?;
+        sync_folder(&folder).map_err(RunError::io(&folder))?;
         RunFile::open(&path, self.shelf.ledger()).map(Arc::new)
     }
 
     fn put(&self, runs: Vec<Arc<RunFile>>) {
         self.shelf.put(runs);
         (self.adopt)(self.shelf.in_memory());
-        self.count();
-    }
-
-    fn count(&self) {
-        let runs = self.shelf.runs();
-        let tally = &self.tally;
-        tally.runs.store(runs.len() as u64, Relaxed);
-        tally.bytes.store(runs.iter().map(|run| run.bytes).sum(), Relaxed);
-        tally.memory.store(runs.iter().map(|run| run.memory()).sum(), Relaxed);
-        tally.segment.store(runs.last().map_or(0, |run| run.place.segment), Relaxed);
     }
 }
 
@@ -339,15 +324,6 @@ impl<I: Iterator<Item = Result<RunEntry, RunError>>> Iterator for Merged<I> {
         }
         self.runs[least?.1].next()
     }
-}
-
-fn make_folder(path: &Path) -> Result<(), RunError> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().mode(0o750).create(path).map_err(RunError::io(path))
-}
-
-fn sync_folder(path: &Path) -> Result<(), RunError> {
-    std::fs::File::open(path).and_then(|folder| folder.sync_all()).map_err(RunError::io(path))
 }
 
 #[cfg(test)]

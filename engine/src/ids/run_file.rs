@@ -1,9 +1,9 @@
 //! A run as a file: a header, then blocks of entries in the order of their hashes, of the filter, of the ranges, and of the first hash
 //! of each block of entries. Every block says which it is and of which file, and has a checksum that is looked at each time it is read.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +14,8 @@ use florin_core::dedup::run::RunEntry;
 use florin_wal::LedgerId;
 use zerocopy::little_endian::{U32, U64, U128};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::files::new_file;
 
 /// Bytes of a block, the header's too.
 pub const BLOCK_BYTES: usize = 4096;
@@ -231,9 +233,7 @@ impl RunFile {
             reserved: FromZeros::new_zeroed(),
         };
         header.digest = blake3::hash(&header.as_bytes()[32..]).into();
-        let mut options = OpenOptions::new();
-        let file =
-            options.write(true).create(true).truncate(true).mode(0o640).open(path).map_err(RunError::io(path))?;
+        let file = new_file(path).map_err(RunError::io(path))?;
         let salt = header.salt();
         let chunk = header.as_bytes().to_vec();
         let mut writer = Writer { path, file, salt, number: 0, chunk, body: 0, keep };

@@ -3,10 +3,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Sender, bounded};
 use florin_core::frame::{DraftHead, FrameView, RowError};
 use florin_core::snapshot::{Fold, SnapshotRecord};
 use florin_wal::{LogReader, ReadError, SealedSegment};
@@ -14,6 +12,7 @@ use florin_wal::{LogReader, ReadError, SealedSegment};
 use super::manifest::{FORMAT, hex};
 use super::state_file::{STATE_FILE, StateWriter};
 use super::{SnapshotError, SnapshotFolder, SnapshotManifest};
+use crate::background::Background;
 use crate::pace::{Gait, Pace, Stopped};
 
 /// How often to look for segments that were sealed.
@@ -50,8 +49,7 @@ struct Tally {
 /// The thread, from outside.
 pub(crate) struct Keeping {
     tally: Arc<Tally>,
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Background,
 }
 
 impl Keeping {
@@ -64,16 +62,7 @@ impl Keeping {
 
     /// Ends the thread. It looks up between frames and chunks.
     pub(crate) fn stop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            thread.join().expect("a panic aborts the process");
-        }
-    }
-}
-
-impl Drop for Keeping {
-    fn drop(&mut self) {
-        self.stop();
+        self.thread.stop();
     }
 }
 
@@ -107,11 +96,12 @@ pub(crate) fn start_keeping(
     seed: u64,
 ) -> std::io::Result<Keeping> {
     assert!(every >= 1, "a snapshot is made at the end of a segment");
-    let (stop, stopped) = bounded(0);
     let tally = Arc::new(Tally::default());
     tally.frame.store(base.as_ref().map_or(0, |base| base.frame), Relaxed);
-    let keeper = Keeper {
-        pace: Pace::new(reader.clone(), stopped),
+    let log = reader.clone();
+    let told = Arc::clone(&tally);
+    let keeper = move |pace| Keeper {
+        pace,
         reader,
         folder,
         base,
@@ -119,12 +109,12 @@ pub(crate) fn start_keeping(
         segment: 0,
         every,
         seed,
-        tally: Arc::clone(&tally),
+        tally: told,
         payload: Vec::new(),
         vouchers: Vec::new(),
     };
-    let thread = std::thread::Builder::new().name("florin-snapshot".into()).spawn(move || keeper.run())?;
-    Ok(Keeping { tally, stop: Some(stop), thread: Some(thread) })
+    let thread = Background::start("florin-snapshot", &log, |pace| keeper(pace).run())?;
+    Ok(Keeping { tally, thread })
 }
 
 struct Keeper {
@@ -145,7 +135,6 @@ struct Keeper {
 
 impl Keeper {
     fn run(mut self) {
-        Pace::lower_priority();
         let mut told = String::new();
         loop {
             let rest = match self.step() {

@@ -15,7 +15,7 @@ use tokio::process::Child;
 use tokio::time::timeout;
 
 use super::book::{Book, await_snapshots};
-use super::server::{PATIENCE, Server, exited};
+use super::server::{DEADLINE, Server, exited};
 use super::tally::Tally;
 pub use disk::Disk;
 
@@ -89,11 +89,11 @@ async fn under_load(book: &mut Book<'_>, disk: &Disk) -> Duration {
 
 /// Without a disk a server answers nothing more and ends by itself.
 async fn ends_by_itself(book: &mut Book<'_>, client: &Client, process: &mut Child) {
-    let ended = timeout(PATIENCE, async {
+    let ended = timeout(DEADLINE, async {
         book.post_in_vain(client).await;
         exited(process).await
     });
-    let Ok(status) = ended.await else { panic!("a server without a disk does not end: {}", book.errors()) };
+    let status = ended.await.expect("a server without a disk ends");
     let errors = book.errors();
     assert_eq!(status.signal(), Some(6), "{status}: {errors}");
     let names_a_file = |line: &str| line.starts_with("florin: log/") || line.starts_with("florin: watermark");

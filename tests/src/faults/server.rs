@@ -14,10 +14,6 @@ use tokio::time::timeout;
 /// No single thing takes longer than this.
 pub const DEADLINE: Duration = Duration::from_secs(120);
 
-/// Time that a server has to go on or to end before it is taken for one whose writer waits for a segment that was promised and cannot
-/// be had. It is then killed and counted; nothing is judged by how long it took.
-pub const PATIENCE: Duration = Duration::from_secs(2);
-
 /// A running server.
 pub struct Server {
     /// The process.

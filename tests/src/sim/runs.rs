@@ -23,9 +23,9 @@ pub struct Runs {
     rng: Rng,
     /// Of a hundred moves, at how many a run is made.
     eagerness: usize,
-    /// Runs made, and look-ups for which sequencing waited.
+    /// Runs made.
     pub made: u64,
-    /// See above.
+    /// Look-ups for which sequencing waited.
     pub fetched: u64,
 }
 

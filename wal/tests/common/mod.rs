@@ -36,6 +36,8 @@ pub struct Disk {
     /// Creating and reserving fail.
     pub full: bool,
     pub reserves: bool,
+    /// Space can be set aside, but what is set aside cannot be filled.
+    pub stuck: bool,
 }
 
 /// A disk in memory.
@@ -149,6 +151,9 @@ impl StorageFile for MemFile {
         assert_eq!((bytes.len() % BLOCK, offset as usize % BLOCK, bytes.as_ptr() as usize % BLOCK), (0, 0, 0));
         let mut disk = self.disk.lock().unwrap();
         let zeros = bytes.iter().all(|&byte| byte == 0);
+        if zeros && disk.stuck {
+            return Err(broken());
+        }
         let write = Written { file: self.name.clone(), offset, bytes: bytes.to_vec() };
         // A write that fails may have landed all the same.
         disk.pending.push(write.clone());
@@ -178,6 +183,9 @@ impl StorageFile for MemFile {
 
     fn extend(&self, bytes: u64) -> io::Result<()> {
         let mut disk = self.disk.lock().unwrap();
+        if disk.stuck {
+            return Err(broken());
+        }
         let size = disk.live[&self.name].len();
         let zeros = vec![0; (bytes as usize).saturating_sub(size)];
         disk.pending.push(Written { file: self.name.clone(), offset: size as u64, bytes: zeros.clone() });

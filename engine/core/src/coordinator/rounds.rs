@@ -35,6 +35,9 @@ enum Taking {
     Fetch,
 }
 
+/// The ids of some items that were touched, which of them is an item's, and what was looked up for its request.
+type Touched<'a> = (&'a Hashes, usize, &'a Facts);
+
 /// What a reversal names.
 enum Original {
     /// It can be reversed if it was posted; if the second is set, it then cannot for that reason.
@@ -186,18 +189,17 @@ impl Coordinator {
             open_day,
         };
         let simple = request.transfers().filter(|_| known && admit.is_ok());
-        let mut hashes = None;
+        let mut hashes = Hashes::default();
         for item in first_item..request.count() {
             let ahead = (item - first_item) % TOUCHED_AT_ONCE;
             if ahead == 0 {
                 let ids = item..request.count().min(item + TOUCHED_AT_ONCE);
-                hashes = Some(self.dedup.touch(request.institution, ids.map(|at| request.id(at))));
+                hashes = self.dedup.touch(request.institution, ids.map(|at| request.id(at)));
             }
             if let Some(row) = simple.map(|rows| &rows[item])
-                && let Some(hashes) = &hashes
                 && row.is_simple()
             {
-                match self.take_simple(round, bytes, &head(item), row, (hashes, ahead, facts), taken) {
+                match self.take_simple(round, bytes, &head(item), row, (&hashes, ahead, facts), taken) {
                     Taking::Done(disposition) => dispositions.push(disposition),
                     Taking::Later => break,
                     Taking::Fetch => {
@@ -226,7 +228,7 @@ impl Coordinator {
                 });
                 continue;
             }
-            match self.take_item(round, bytes, &head(item), (&view, facts), taken) {
+            match self.take_item(round, bytes, &head(item), &view, (&hashes, ahead, facts), taken) {
                 Taking::Done(disposition) => dispositions.push(disposition),
                 Taking::Later => break,
                 Taking::Fetch => {
@@ -246,7 +248,7 @@ impl Coordinator {
         bytes: usize,
         head: &Head,
         row: &TransferRow,
-        (hashes, at, facts): (&Hashes, usize, &Facts),
+        touched: Touched<'_>,
         taken: &mut Taken,
     ) -> Taking {
         if !self.fits(round, taken, bytes, 2, LOG_ROW_BYTES) {
@@ -254,15 +256,8 @@ impl Coordinator {
         }
         let position = round.items.len() as u32;
         let sequence = round.first_sequence + u64::from(position);
-        if self.dedup.may_be_old_touched(hashes, at) {
-            match self.used_by(facts, head.institution, row.id.get()) {
-                Ok(Some(original)) => return Taking::Done(Disposition::Repeat(original)),
-                Ok(None) => {}
-                Err(Ask) => return Taking::Fetch,
-            }
-        }
-        if let Err(original) = self.dedup.insert_touched(hashes, at, head.institution, row.id.get(), sequence) {
-            return Taking::Done(Disposition::Repeat(original));
+        if let Err(other) = self.note_id(touched, head.institution, row.id.get(), sequence) {
+            return other;
         }
         round.push_simple(head, row, &self.assets, self.shards);
         taken.request_bytes += bytes;
@@ -278,32 +273,56 @@ impl Coordinator {
             && (taken.request_bytes + bytes <= self.limits.request_bytes || round.items.is_empty())
     }
 
+    /// Notes the id of an item that gets a sequence number, or says what becomes of the item instead.
+    #[inline]
+    fn note_id(
+        &mut self,
+        (hashes, at, facts): Touched<'_>,
+        institution: u32,
+        id: u128,
+        sequence: u64,
+    ) -> Result<(), Taking> {
+        if self.dedup.may_be_old_touched(hashes, at) {
+            match self.used_by(facts, institution, id) {
+                Ok(Some(original)) => return Err(Taking::Done(Disposition::Repeat(original))),
+                Ok(None) => {}
+                Err(Ask) => return Err(Taking::Fetch),
+            }
+        }
+        let noted = self.dedup.insert_touched(hashes, at, institution, id, sequence);
+        noted.map_err(|original| Taking::Done(Disposition::Repeat(original)))
+    }
+
     /// Takes one item of good shape. `bytes`: its share of the request's.
     fn take_item(
         &mut self,
         round: &mut Round,
         bytes: usize,
         head: &Head,
-        (view, facts): (&ItemView<'_>, &Facts),
+        view: &ItemView<'_>,
+        touched: Touched<'_>,
         taken: &mut Taken,
     ) -> Taking {
         let kind = view.kind.expect("an item whose shape was checked");
         let sequence = round.first_sequence + round.items.len() as u64;
-        match self.used_by(facts, head.institution, view.id) {
-            Ok(Some(original)) => return Taking::Done(Disposition::Repeat(original)),
-            Ok(None) => {}
-            Err(Ask) => return Taking::Fetch,
-        }
+        let (.., facts) = touched;
         let encoded;
         if matches!(kind, ItemKind::Post | ItemKind::Hold) {
             encoded = encoded_bytes(view);
             if !self.fits(round, taken, bytes, view.postings.count(), encoded) {
                 return Taking::Later;
             }
-            self.dedup.insert(head.institution, view.id, sequence).expect("an id that was not found");
+            if let Err(other) = self.note_id(touched, head.institution, view.id, sequence) {
+                return other;
+            }
             let link = (kind == ItemKind::Hold).then(|| Link::Hold(hold_of(round, head, view)));
             round.push(head, view, link, &self.assets, self.shards);
         } else {
+            match self.used_by(facts, head.institution, view.id) {
+                Ok(Some(original)) => return Taking::Done(Disposition::Repeat(original)),
+                Ok(None) => {}
+                Err(Ask) => return Taking::Fetch,
+            }
             let named = match kind {
                 ItemKind::Reverse => self.find_original(round, head.institution, view.link, facts),
                 _ => match self.holds.find(head.institution, view.link) {

@@ -11,7 +11,7 @@ use super::trace::Trace;
 use super::tracer::thread;
 use super::writer;
 use crate::faults::book::Book;
-use crate::faults::server::{PATIENCE, Server, exited};
+use crate::faults::server::{DEADLINE, Server, exited};
 
 /// What may happen; a `+` behind the number makes it stay.
 const WHAT: [&str; 8] = [
@@ -60,7 +60,7 @@ async fn while_it_serves(book: &mut Book<'_>, server: Server, file: &Path, conte
     let writer = thread(&server, "log-writer");
     let mut load = book.load(&server);
     let Server { mut process, .. } = server;
-    let answered = timeout(PATIENCE, async {
+    let answered = timeout(DEADLINE, async {
         for _ in 0..ANSWERS {
             if !load.hears().await {
                 return false;
@@ -68,9 +68,7 @@ async fn while_it_serves(book: &mut Book<'_>, server: Server, file: &Path, conte
         }
         true
     });
-    let answered = answered.await;
-    book.tally.add("servers that wait for a segment", u64::from(answered.is_err()));
-    let killed = answered != Ok(false);
+    let killed = answered.await.expect("a server answers or ends");
     if killed {
         let _ = process.start_kill(); // It may be on its way out.
     }
