@@ -15,7 +15,7 @@ const NICENESS: i32 = 19;
 const SHORTEST_REST: Duration = Duration::from_millis(2);
 
 /// How a thread goes while the log is being written.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Gait {
     /// So many times as long as it worked it rests. Priority alone is not enough: what it does in idle moments still costs the others
     /// their caches and the memory's bandwidth.
@@ -24,12 +24,28 @@ pub struct Gait {
     pub bytes_per_second: u64,
 }
 
+/// So many times what is no cause for haste is cause for all of it.
+const HURRIED_FROM: u64 = 8;
+
 impl Gait {
     /// For what has time: bytes as for the zeros of spare segments, which at this pace cost the log's writes a millisecond or two at the
     /// 99.9th percentile.
     pub const SLOW: Gait = Gait { rest_factor: 15, bytes_per_second: 60_000_000 };
     /// For what has fallen far behind: half of a core that nobody else wants.
     pub const HURRIED: Gait = Gait { rest_factor: 1, bytes_per_second: 400_000_000 };
+
+    /// For what is so many segments behind: slow while that is `fine`, ever faster above, so that it settles at the pace that the load
+    /// needs and takes no more from it than that. `docs/performance.md` has what it gives.
+    pub fn for_backlog(segments: u64, fine: u64) -> Gait {
+        let (slow, hurried) = (Gait::SLOW, Gait::HURRIED);
+        let whole = (HURRIED_FROM - 1) * fine.max(1);
+        let part = segments.saturating_sub(fine).min(whole);
+        let less = u64::from(slow.rest_factor - hurried.rest_factor) * part / whole;
+        Gait {
+            rest_factor: slow.rest_factor - less as u32,
+            bytes_per_second: slow.bytes_per_second + (hurried.bytes_per_second - slow.bytes_per_second) * part / whole,
+        }
+    }
 }
 
 /// The engine stops.
@@ -90,5 +106,25 @@ impl Pace {
             Err(RecvTimeoutError::Timeout) => Ok(()),
             Ok(()) | Err(RecvTimeoutError::Disconnected) => Err(Stopped),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Gait;
+
+    #[test]
+    fn haste_grows_with_what_is_behind_and_ends_where_it_is_all_there_is() {
+        for fine in [0, 1, 16, 32] {
+            let gaits: Vec<Gait> = (0..=9 * fine.max(1)).map(|behind| Gait::for_backlog(behind, fine)).collect();
+            assert_eq!(gaits[fine as usize], Gait::SLOW);
+            assert_eq!(*gaits.last().unwrap(), Gait::HURRIED);
+            assert!(gaits.is_sorted_by(|one, next| {
+                one.rest_factor >= next.rest_factor && one.bytes_per_second <= next.bytes_per_second
+            }));
+        }
+        let middle = Gait::for_backlog(16 + 56, 16);
+        assert_eq!((middle.rest_factor, middle.bytes_per_second), (8, 230_000_000));
+        assert_eq!(Gait::for_backlog(u64::MAX, 16), Gait::HURRIED);
     }
 }

@@ -27,8 +27,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(60);
 const RUN_ROWS: u64 = 1 << 20;
 /// Fewest runs that are merged at once.
 const MERGED_MIN: usize = 4;
-/// Segments without a run from which on there is some haste: their ids take memory, 50 bytes each.
-const HURRY_SEGMENTS: usize = 32;
+/// Segments without a run that are no cause for haste: their ids take memory, 50 bytes each.
+const FINE_SEGMENTS: u64 = 16;
 
 /// What runs there are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -201,7 +201,7 @@ impl Keeper {
         let behind = |segment: &&SealedSegment| segment.first_sequence + segment.count > covered + 1;
         let mut draft = RunDraft::after(covered, self.shelf.seed());
         let mut last = None;
-        self.pace.go(if sealed.len() > HURRY_SEGMENTS { Gait::HURRIED } else { Gait::SLOW });
+        self.pace.go(Gait::for_backlog(sealed.len() as u64, FINE_SEGMENTS));
         for segment in sealed.iter().filter(behind) {
             self.take(&mut draft, segment)?;
             last = Some(*segment);

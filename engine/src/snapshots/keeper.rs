@@ -291,5 +291,5 @@ impl Keeper {
 /// How fast to go on behind a segment. A start would have to go through what was not folded: more than a snapshot's worth of it is
 /// worth some haste.
 fn gait(reader: &LogReader, segment: u64, every: u64) -> Gait {
-    if reader.sealed(segment).len() as u64 > every { Gait::HURRIED } else { Gait::SLOW }
+    Gait::for_backlog(reader.sealed(segment).len() as u64, every)
 }
