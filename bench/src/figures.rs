@@ -51,6 +51,8 @@ pub struct RunFigures {
     pub group_bytes: Option<f64>,
     /// Segments of the log that were begun.
     pub segments: Option<u64>,
+    /// Snapshots that were finished.
+    pub snapshots: Option<u64>,
     /// CPU time of the server, microseconds per transaction.
     pub server_cpu_us_per_transfer: Option<f64>,
     /// CPU time of the load generator, microseconds per transaction.
@@ -149,6 +151,7 @@ impl Figures<'_> {
             transfers_per_group: per_group(transfers as f64),
             group_bytes: log_bytes.and_then(|bytes| per_group(bytes as f64)),
             segments: grown("segments_sealed"),
+            snapshots: grown("snapshots_made"),
             server_cpu_us_per_transfer: server_cpu.map(|s| each(s * 1e6)),
             client_cpu_us_per_transfer: client_cpu.map(|s| each(s * 1e6)),
             server_cores: server_cpu.map(|s| s / seconds),

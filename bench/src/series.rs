@@ -40,6 +40,8 @@ pub struct Point {
     pub groups: u64,
     /// Segments of the log that were begun in it.
     pub segments: u64,
+    /// Snapshots that were finished in it.
+    pub snapshots: u64,
     /// Resident memory of the server at its end, bytes.
     pub server_memory_bytes: Option<u64>,
     /// CPU seconds per second of the server in it.
@@ -66,6 +68,7 @@ impl Point {
             log_bytes: self.log_bytes + next.log_bytes,
             groups: self.groups + next.groups,
             segments: self.segments + next.segments,
+            snapshots: self.snapshots + next.snapshots,
             server_memory_bytes: next.server_memory_bytes,
             server_cores: mean(self.server_cores, next.server_cores),
             client_cores: mean(self.client_cores, next.client_cores),
@@ -81,6 +84,7 @@ struct Totals {
     log_bytes: u64,
     groups: u64,
     segments: u64,
+    snapshots: u64,
     cpu: CpuUsed,
     ticks: CpuTicks,
 }
@@ -121,6 +125,7 @@ impl Series {
             log_bytes: after.log_bytes.saturating_sub(before.log_bytes),
             groups: after.groups.saturating_sub(before.groups),
             segments: after.segments.saturating_sub(before.segments),
+            snapshots: after.snapshots.saturating_sub(before.snapshots),
             server_memory_bytes: self.cpu.server_pid.and_then(memory_bytes),
             server_cores: after.cpu.server.zip(before.cpu.server).map(|(after, before)| (after - before) / seconds),
             client_cores: after.cpu.client.zip(before.cpu.client).map(|(after, before)| (after - before) / seconds),
@@ -146,6 +151,7 @@ fn totals(transfers: u64, cpu: CpuClock, stats: &Value) -> Totals {
         log_bytes: of("log_bytes"),
         groups: of("groups"),
         segments: of("segments_sealed"),
+        snapshots: of("snapshots_made"),
         cpu: cpu.now(),
         ticks: CpuTicks::now(),
     }

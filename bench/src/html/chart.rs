@@ -47,8 +47,17 @@ pub struct Chart {
     pub y: Axis,
     /// The lines, at most [`COLOURS`].
     pub lines: Vec<Line>,
-    /// Values of x at which something happened.
-    pub marks: Vec<f64>,
+    /// What happened, and where.
+    pub marks: Vec<Mark>,
+}
+
+/// Something that happened at a value of x.
+#[derive(Clone)]
+pub struct Mark {
+    /// Where.
+    pub at: f64,
+    /// Class of the line in the style sheet.
+    pub class: &'static str,
 }
 
 /// The part of an axis that is shown, and its grid.
@@ -147,10 +156,10 @@ impl Chart {
             WIDTH - RIGHT,
             escape(self.y.title)
         );
-        for &value in &self.marks {
-            let at = across(value);
+        for Mark { at, class } in &self.marks {
+            let at = across(*at);
             let _ =
-                writeln!(svg, "<line class=\"mark\" x1=\"{at:.1}\" y1=\"{TOP}\" x2=\"{at:.1}\" y2=\"{bottom:.1}\"/>");
+                writeln!(svg, "<line class=\"mark {class}\" x1=\"{at:.1}\" y1=\"{TOP}\" x2=\"{at:.1}\" y2=\"{bottom:.1}\"/>");
         }
         for (number, line) in self.lines.iter().take(COLOURS).enumerate() {
             let points: Vec<(f64, f64)> = line.points.iter().map(|&(px, py)| (across(px), up(py))).collect();
@@ -216,11 +225,11 @@ mod tests {
             x: axis("x"),
             y: axis("y"),
             lines: vec![line("first"), line("second")],
-            marks: vec![0.5],
+            marks: vec![Mark { at: 0.5, class: "snapshot" }],
         };
         let svg = chart.svg();
         assert_eq!(svg.matches("<polyline").count(), 2);
-        assert_eq!(svg.matches("class=\"mark\"").count(), 1);
+        assert_eq!(svg.matches("class=\"mark snapshot\"").count(), 1);
         assert!(svg.contains("a &lt; b") && svg.contains(">first<") && svg.contains(">second<"));
         assert!(!svg.contains("NaN") && !svg.contains("inf"));
     }

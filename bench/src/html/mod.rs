@@ -63,7 +63,7 @@ impl Report<'_> {
         page.push_str("<h2>Latency by percentile</h2>\n");
         page.push_str(&plots::percentiles(&self.sections));
         page.push_str("<h2>Runs over time</h2>\n");
-        page.push_str("<p>A dashed line marks an interval in which a segment of the log was begun.</p>\n");
+        page.push_str("<p>A dashed line marks an interval in which a segment of the log was begun, a solid one an interval in which a snapshot was finished.</p>\n");
         for (index, section) in self.sections.iter().enumerate() {
             // Of many runs only the first is open.
             let open = if index == 0 || self.sections.len() <= 3 { " open" } else { "" };

@@ -1,6 +1,6 @@
 //! The plots of a report.
 
-use super::chart::{Axis, COLOURS, Chart, Line};
+use super::chart::{Axis, COLOURS, Chart, Line, Mark};
 use super::{Section, short, time};
 use crate::figures::RunFigures;
 use crate::report::Percentiles;
@@ -69,8 +69,12 @@ fn percentile_label(x: f64) -> String {
 
 /// Throughput, latency, and what the server used, over the time of a run.
 pub fn series(run: &RunFigures) -> String {
-    let marks: Vec<f64> =
-        run.series.iter().filter(|point| point.segments > 0).map(|point| point.at - point.seconds / 2.0).collect();
+    let marks_of = |class: &'static str, happened: fn(&Point) -> bool| {
+        let points = run.series.iter().filter(move |point| happened(point));
+        points.map(move |point| Mark { at: point.at - point.seconds / 2.0, class })
+    };
+    let segments = marks_of("segment", |point| point.segments > 0);
+    let marks: Vec<Mark> = segments.chain(marks_of("snapshot", |point| point.snapshots > 0)).collect();
     let line = |name: &str, value: &dyn Fn(&Point) -> Option<f64>| Line {
         name: name.to_string(),
         points: run.series.iter().filter_map(|point| Some((point.at, value(point)?))).collect(),
