@@ -158,8 +158,10 @@ impl Chart {
         );
         for Mark { at, class } in &self.marks {
             let at = across(*at);
-            let _ =
-                writeln!(svg, "<line class=\"mark {class}\" x1=\"{at:.1}\" y1=\"{TOP}\" x2=\"{at:.1}\" y2=\"{bottom:.1}\"/>");
+            let _ = writeln!(
+                svg,
+                "<line class=\"mark {class}\" x1=\"{at:.1}\" y1=\"{TOP}\" x2=\"{at:.1}\" y2=\"{bottom:.1}\"/>"
+            );
         }
         for (number, line) in self.lines.iter().take(COLOURS).enumerate() {
             let points: Vec<(f64, f64)> = line.points.iter().map(|&(px, py)| (across(px), up(py))).collect();

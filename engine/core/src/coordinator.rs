@@ -499,7 +499,7 @@ impl Coordinator {
         }
         facts.originals.extend(found.originals);
         facts.old.extend(found.old);
-        (facts.state, facts.all) = (found.state, false);
+        (facts.state, facts.looked_at) = (found.state, None);
     }
 
     // Replay: what the log says, taken over without deciding anything again.

@@ -110,11 +110,34 @@ impl Dedup {
 
     /// Brings the places of at most [`TOUCHED_AT_ONCE`] ids into the cache, and gives their hashes.
     pub fn touch(&self, institution: u32, ids: impl Iterator<Item = u128>) -> Hashes {
+        self.touch_those(institution, ids, |_, id| self.old.is_in_range(id))
+    }
+
+    /// The same of ids that were looked at before, in this state of memory and runs: for `perhaps` alone, which is in order, runs have to
+    /// be asked again. They count from `first` on.
+    pub fn touch_looked_at(
+        &self,
+        institution: u32,
+        ids: impl Iterator<Item = u128>,
+        first: u32,
+        perhaps: &[u32],
+    ) -> Hashes {
+        let mut rest = perhaps[perhaps.partition_point(|at| *at < first)..].iter().peekable();
+        self.touch_those(institution, ids, |at, _| rest.next_if_eq(&&(first + at)).is_some())
+    }
+
+    #[inline(always)]
+    fn touch_those(
+        &self,
+        institution: u32,
+        ids: impl Iterator<Item = u128>,
+        mut may_be_old: impl FnMut(u32, u128) -> bool,
+    ) -> Hashes {
         let mut hashes = Hashes::default();
         for (at, (hash, id)) in hashes.hashes.iter_mut().zip(ids).enumerate() {
             *hash = self.hash(institution, id);
             self.table.touch(*hash);
-            if self.old.is_in_range(id) {
+            if may_be_old(at as u32, id) {
                 self.old.touch(*hash);
                 hashes.in_range |= 1 << at;
             }

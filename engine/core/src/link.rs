@@ -150,10 +150,11 @@ pub struct Facts {
     pub originals: HashMap<u128, Fact>,
     /// Ids that runs were asked about; none: they do not have it.
     pub old: HashMap<u128, Option<OldId>>,
-    /// For which state of memory and runs `old` and `all` hold: [`crate::dedup::Dedup::state`].
+    /// For which state of memory and runs `old` and `looked_at` hold: [`crate::dedup::Dedup::state`].
     pub state: u64,
-    /// Whether all ids of the request that the runs may have and memory does not know are in `old`.
-    pub all: bool,
+    /// Once all ids of the request were looked at, the items, in order, whose ids runs may have and memory does not know: these are in
+    /// `old`.
+    pub looked_at: Option<Vec<u32>>,
 }
 
 impl Fact {

@@ -112,15 +112,13 @@ fn rounds_are_as_large_as_a_quarter_of_what_waits_and_leave_no_small_rest() {
     assert_eq!([(2, 8_190), (4, 8_190)].map(items_of_first_round), [4_095, 8_190]);
 }
 
-/// Found by the simulator: what memory knew when a request came was not asked of runs, and had left memory when its turn came, so that
-/// a repeat was taken for new.
-#[test]
-fn an_id_that_leaves_memory_between_the_arrival_and_the_turn_of_its_request_is_looked_up() {
+/// A coordinator whose ids are in a run and, with blocks of one id, leave memory at the next round, but for the last.
+fn with_ids_in_a_run(ids: &[u128]) -> (Coordinator, Shard) {
     const SEED: u64 = 5;
     let mut coordinator = Coordinator::new(1, RoundLimits::default(), SEED);
     coordinator.set_id_block_bits(0);
     let mut shard = Shard::new(0, 1, SEED);
-    coordinator.submit(1, request(&[1, 2, 3, 4, 5]));
+    coordinator.submit(1, request(ids));
     assert!(coordinator.close_round(1_000, Ok(())));
     let Some(Command::Run(round)) = coordinator.next_command() else { panic!("a round to run") };
     let (decisions, results) = shard.run(&round);
@@ -129,25 +127,68 @@ fn an_id_that_leaves_memory_between_the_arrival_and_the_turn_of_its_request_is_l
     assert!(matches!(coordinator.next_command(), Some(Command::Answer(_))));
     let (mut payload, mut vouchers) = (Vec::new(), Vec::new());
     draft.encode(&mut payload, &mut vouchers);
-    let mut ids = RunDraft::after(0, SEED);
-    ids.frame(&FrameView::new(draft.head(), &payload, &vouchers).expect("a frame")).expect("good rows");
-    let (summary, entries) = ids.finish();
+    let mut run = RunDraft::after(0, SEED);
+    run.frame(&FrameView::new(draft.head(), &payload, &vouchers).expect("a frame")).expect("good rows");
+    let (summary, entries) = run.finish();
     let mut filter = Filter::for_ids(entries.len() as u64);
     entries.iter().for_each(|entry| filter.add(entry.hash));
     coordinator.adopt_runs(vec![Arc::new(Run { summary, filter })]);
-    let Request::Post { request: again, .. } = request(&[1, 6]) else { unreachable!("transfers") };
-    let (wanted, all) = coordinator.wanted_by(&again);
-    assert!(wanted.is_empty() && all && coordinator.find_id(1, 1) == Some(1), "memory still knows it");
-    let facts = Facts { state: wanted.state, all, ..Facts::default() };
+    (coordinator, shard)
+}
+
+fn post_of(ids: &[u128]) -> Arc<PostRequest> {
+    let Request::Post { request, .. } = request(ids) else { unreachable!("transfers") };
+    request
+}
+
+/// What a look-up finds: the row that used an id.
+fn found(id: u128, sequence: u64) -> (u128, Option<OldId>) {
+    (id, Some(OldId { sequence, closed: None }))
+}
+
+/// Found by the simulator: what memory knew when a request came was not asked of runs, and had left memory when its turn came, so that
+/// a repeat was taken for new.
+#[test]
+fn an_id_that_leaves_memory_between_the_arrival_and_the_turn_of_its_request_is_looked_up() {
+    let (mut coordinator, mut shard) = with_ids_in_a_run(&[1, 2, 3, 4, 5]);
+    let again = post_of(&[1, 6]);
+    let (wanted, looked_at) = coordinator.wanted_by(&again);
+    assert!(wanted.is_empty() && looked_at == Some(Vec::new()), "memory still knows it");
+    assert_eq!(coordinator.find_id(1, 1), Some(1));
+    let facts = Facts { state: wanted.state, looked_at, ..Facts::default() };
     coordinator.submit_with(2, Request::Post { request: again, want_postings: false }, facts);
     assert!(coordinator.close_round(2_000, Ok(())));
     assert_eq!(coordinator.find_id(1, 1), None, "it has left memory");
     let Some(Command::Fetch { ticket: 2, wanted }) = coordinator.next_command() else { panic!("something to look up") };
     assert_eq!((wanted.institution, &*wanted.ids), (1, &[1][..]));
     assert!(!coordinator.close_round(2_000, Ok(())), "nothing is sequenced before");
-    let old = [(1, Some(OldId { sequence: 1, closed: None }))].into_iter().collect();
-    coordinator.on_facts(2, Facts { old, state: wanted.state, ..Facts::default() });
+    coordinator.on_facts(2, Facts { old: [found(1, 1)].into(), state: wanted.state, ..Facts::default() });
     let answers = run(&mut coordinator, &mut shard, Ok(()));
     assert_eq!(answers[0].repeats, [Repeat { item: 0, sequence: 1 }]);
     assert_eq!((coordinator.last_sequence(), coordinator.ids()), (6, 6), "the other one is new");
+}
+
+#[test]
+fn of_ids_that_were_looked_at_on_arrival_those_that_runs_have_are_repeats_and_the_others_new() {
+    let old: Vec<u128> = (1..=8).collect();
+    let (mut coordinator, mut shard) = with_ids_in_a_run(&old);
+    coordinator.submit(2, request(&[100]));
+    run(&mut coordinator, &mut shard, Ok(()));
+    assert_eq!(coordinator.find_id(1, 1), None, "it has left memory");
+    // Among more than are touched at once, at both ends and where the second part begins; one twice, one still in memory.
+    let mut ids: Vec<u128> = (1_000..1_150).collect();
+    for (at, id) in [(0, 1), (63, 2), (64, 3), (65, 4), (128, 2), (130, 100), (149, 7)] {
+        ids[at] = id;
+    }
+    let again = post_of(&ids);
+    let (wanted, looked_at) = coordinator.wanted_by(&again);
+    assert_eq!(wanted.ids, [1, 2, 3, 4, 7]);
+    assert_eq!(looked_at.as_deref(), Some(&[0, 63, 64, 65, 128, 149][..]));
+    let old = [1, 2, 3, 4, 7].map(|id| found(id, id as u64)).into();
+    let facts = Facts { old, state: wanted.state, looked_at, ..Facts::default() };
+    coordinator.submit_with(3, Request::Post { request: again, want_postings: false }, facts);
+    let answers = run(&mut coordinator, &mut shard, Ok(()));
+    let repeats: Vec<(u32, u64)> = answers[0].repeats.iter().map(|repeat| (repeat.item, repeat.sequence)).collect();
+    assert_eq!(repeats, [(0, 1), (63, 2), (64, 3), (65, 4), (128, 2), (130, 9), (149, 7)]);
+    assert_eq!(coordinator.last_sequence(), 9 + 150 - 7, "the others are new");
 }

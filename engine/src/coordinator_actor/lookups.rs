@@ -43,13 +43,13 @@ impl CoordinatorActor {
     /// Whether a request has to wait for facts, which are then being looked up; else what is known of it without.
     fn fetch_first(&mut self, origin: u64, command: &Command) -> Option<Facts> {
         let Command::Post { request, .. } = command else { return Some(Facts::default()) };
-        let (wanted, all) = self.core.wanted_by(request);
+        let (wanted, looked_at) = self.core.wanted_by(request);
         if wanted.is_empty() {
-            return Some(Facts { state: wanted.state, all, ..Facts::default() });
+            return Some(Facts { state: wanted.state, looked_at, ..Facts::default() });
         }
         let coordinator = self.address.clone().expect("an actor that has started");
         let then = Box::new(move |found: Found| {
-            coordinator.do_send(FoundFor(origin, found.map(|facts| Facts { all, ..facts })));
+            coordinator.do_send(FoundFor(origin, found.map(|facts| Facts { looked_at, ..facts })));
         });
         self.look_up(wanted, then);
         None

@@ -174,7 +174,7 @@ impl World {
 
     /// What was looked up before a request is sequenced.
     fn some_facts(&self, request: &PostRequest) -> Facts {
-        let (mut wanted, all) = self.ledger.coordinator.wanted_by(request);
+        let (mut wanted, looked_at) = self.ledger.coordinator.wanted_by(request);
         // Some are left for the coordinator to ask for; and all whose row is that of a change that is being made, and in no log yet.
         let known = |sequence: Option<u64>| sequence.is_none_or(|sequence| sequence <= self.log.last_sequence());
         let unknown =
@@ -182,8 +182,8 @@ impl World {
         let asked = unknown(&wanted);
         wanted.originals.retain(|(id, sequence)| id % 3 != 0 && known(*sequence));
         wanted.ids.retain(|id| id % 5 != 0);
-        let all = all && unknown(&wanted) == asked;
-        Facts { all, ..self.look_up(wanted) }
+        let looked_at = looked_at.filter(|_| unknown(&wanted) == asked);
+        Facts { looked_at, ..self.look_up(wanted) }
     }
 
     /// What history says.

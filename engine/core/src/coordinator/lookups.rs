@@ -15,22 +15,23 @@ use crate::request::{ItemKind, PostRequest};
 pub(super) struct Ask;
 
 impl Coordinator {
-    /// What has to be looked up for a request that arrives, and whether all its ids were looked at.
-    pub fn wanted_by(&self, request: &PostRequest) -> (Wanted, bool) {
+    /// What has to be looked up for a request that arrives, and, if all its ids were looked at, for which of its items.
+    pub fn wanted_by(&self, request: &PostRequest) -> (Wanted, Option<Vec<u32>>) {
         // Ids in the order of time are new: where the first and the last are, the others are believed to be until their turn.
         let ends = [0, request.count() - 1].map(|at| self.dedup.old().is_in_range(request.id(at)));
         if !ends.contains(&true) && !request.has_links() {
-            return (Wanted::default(), false);
+            return (Wanted::default(), None);
         }
-        let wanted = self.wanted(request, 0, &Facts::default());
-        (wanted, self.covered() > 0)
+        let (wanted, items) = self.wanted(request, 0, &Facts::default());
+        (wanted, (self.covered() > 0).then_some(items))
     }
 
-    /// What has to be looked up for a request's items from one on.
-    fn wanted(&self, request: &PostRequest, from: usize, facts: &Facts) -> Wanted {
+    /// What has to be looked up for a request's items from one on, and those whose own ids are among it.
+    fn wanted(&self, request: &PostRequest, from: usize, facts: &Facts) -> (Wanted, Vec<u32>) {
         let institution = request.institution;
         let mut wanted = Wanted { institution, state: self.dedup.state(), ..Wanted::default() };
         let has_runs = self.covered() > 0;
+        let mut items = Vec::new();
         for first in (from..request.count()).step_by(TOUCHED_AT_ONCE).filter(|_| has_runs) {
             let ids: Vec<u128> =
                 (first..request.count().min(first + TOUCHED_AT_ONCE)).map(|at| request.id(at)).collect();
@@ -38,7 +39,10 @@ impl Coordinator {
             let unknown = |(at, id): &(usize, &u128)| {
                 self.dedup.may_be_old_touched(&hashes, *at) && self.used_by(facts, institution, **id).is_err()
             };
-            wanted.ids.extend(ids.iter().enumerate().filter(unknown).map(|(_, id)| *id));
+            for (at, id) in ids.iter().enumerate().filter(unknown) {
+                items.push((first + at) as u32);
+                wanted.ids.push(*id);
+            }
         }
         if request.has_links() {
             for view in (from..request.count()).map(|at| request.item(at)) {
@@ -59,7 +63,7 @@ impl Coordinator {
         wanted.ids.dedup();
         wanted.originals.sort_unstable();
         wanted.originals.dedup();
-        wanted
+        (wanted, items)
     }
 
     fn want_original(&self, wanted: &mut Wanted, id: u128, facts: &Facts) {
@@ -74,7 +78,7 @@ impl Coordinator {
 
     /// Asks for what the rest of a request needs that only runs and the log know.
     pub(super) fn fetch(&mut self, request: &PostRequest, from: usize, facts: &Facts, ticket: Ticket) {
-        let wanted = self.wanted(request, from, facts);
+        let (wanted, _) = self.wanted(request, from, facts);
         self.ask(ticket, wanted);
     }
 
@@ -128,7 +132,7 @@ impl Coordinator {
             if let Some(found) = facts.old.get(&id) {
                 return Ok(*found);
             }
-            if facts.all {
+            if facts.looked_at.is_some() {
                 return Ok(None);
             }
         }

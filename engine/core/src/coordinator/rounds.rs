@@ -189,12 +189,17 @@ impl Coordinator {
             open_day,
         };
         let simple = request.transfers().filter(|_| known && admit.is_ok());
+        // What was looked at when the request came need not be again: with ids at random each look at the runs is a miss of the cache.
+        let looked_at = facts.looked_at.as_deref().filter(|_| facts.state == self.dedup.state());
         let mut hashes = Hashes::default();
         for item in first_item..request.count() {
             let ahead = (item - first_item) % TOUCHED_AT_ONCE;
             if ahead == 0 {
-                let ids = item..request.count().min(item + TOUCHED_AT_ONCE);
-                hashes = self.dedup.touch(request.institution, ids.map(|at| request.id(at)));
+                let ids = (item..request.count().min(item + TOUCHED_AT_ONCE)).map(|at| request.id(at));
+                hashes = match looked_at {
+                    Some(perhaps) => self.dedup.touch_looked_at(request.institution, ids, item as u32, perhaps),
+                    None => self.dedup.touch(request.institution, ids),
+                };
             }
             if let Some(row) = simple.map(|rows| &rows[item])
                 && row.is_simple()
