@@ -50,7 +50,7 @@ impl Kind {
     fn rounds_of_a_book(self) -> u64 {
         match self {
             Kind::Kill => 50,
-            Kind::Strace => 40,
+            Kind::Strace => 48,
             Kind::Tmpfs => 5,
             Kind::PowerCut => 25,
         }

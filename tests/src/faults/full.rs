@@ -60,10 +60,14 @@ pub async fn until_accepted(book: &mut Book<'_>, client: &Client) {
 /// Refusing and accepting are told in a line each; apart from that only what is derived from the log may lack room.
 pub fn check_what_it_said(errors: &str) {
     let others: Vec<&str> = errors.lines().filter(|line| !is_about_room(line)).collect();
-    const DERIVED: [&str; 3] = ["no snapshot can be made", ".idx cannot be built", "ids stay in memory"];
-    let is_derived = |line: &&str| DERIVED.iter().any(|what| line.contains(what));
-    assert!(others.iter().all(is_derived), "{others:?}");
+    assert!(others.iter().all(|line| is_about_derived(line)), "{others:?}");
     assert!(errors.lines().any(is_about_room), "a server that refuses says why: {errors}");
+}
+
+/// Whether a line says that something which is derived from the log could not be made now.
+pub fn is_about_derived(line: &str) -> bool {
+    const DERIVED: [&str; 3] = ["no snapshot can be made", ".idx cannot be built", "ids stay in memory"];
+    DERIVED.iter().any(|what| line.contains(what))
 }
 
 /// Whether a line says that postings are refused for want of room, or accepted again.

@@ -78,8 +78,13 @@ async fn while_it_serves(book: &mut Book<'_>, server: Server, file: &Path, conte
     let of_writer = trace.of(writer);
     let by_kill = status.signal() == Some(9);
     if !killed && !by_kill {
-        // Only the writer's failure is a reason to end.
-        writer::check_the_end(&of_writer, false, context);
+        // Only the writer's failure is a reason to end, or the allocator's if the writer waits for a segment that was promised.
+        let errors = book.errors();
+        if of_writer.hit().is_none() && errors.contains("no segment could be allocated for a frame") {
+            assert_eq!(status.signal(), Some(6), "{context}: {status}: {errors}");
+        } else {
+            writer::check_the_end(&of_writer, false, context);
+        }
     }
     book.tally.add(if killed { "servers that went on" } else { "servers that ended under load" }, 1);
     book.judge(if of_writer.hit().is_some() { of_writer.unsynced() } else { None });
