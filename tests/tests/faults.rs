@@ -39,5 +39,5 @@ fn a_full_disk_refuses_postings_and_nothing_else_until_it_has_room_again() {
 
 #[test]
 fn whatever_a_client_was_told_is_there_after_every_power_cut() {
-    check(Kind::PowerCut, 20, &["batches answered", "cuts in a start", "of them from a snapshot"]);
+    check(Kind::PowerCut, 24, &["batches answered", "cuts in a start", "of them from a snapshot"]);
 }

@@ -15,7 +15,10 @@ use tokio::process::Child;
 use tokio::time::timeout;
 
 use super::book::{Book, await_snapshots};
+use super::machine;
 use super::server::{DEADLINE, Server, exited};
+use super::strace::derived::{CALLS, THREADS};
+use super::strace::tracer::{Tracer, thread};
 use super::tally::Tally;
 pub use disk::Disk;
 
@@ -25,6 +28,10 @@ const SEGMENT_BYTES: [u64; 2] = [65_536, 131_072];
 const ANSWERS_MAX: usize = 30;
 /// Time from the last of them to the cut, at most.
 const BEHIND_US: usize = 3_000;
+/// The call of a thread that derives something at which the power is cut, at most.
+const NTH_MAX: usize = 12;
+/// Answers in which it has to come about; else the cut comes then.
+const DERIVED_ANSWERS_MAX: usize = 100;
 
 /// A book of power cuts.
 pub async fn book(folder: &Path, seed: u64, rounds: u64, tally: &Tally) {
@@ -41,11 +48,15 @@ pub async fn book(folder: &Path, seed: u64, rounds: u64, tally: &Tally) {
     cut(&disk, tally);
     disk.again();
     let mut start = Duration::from_millis(50);
+    let strace = machine::strace();
+    if let Err(why) = &strace {
+        println!("no cuts at calls of threads that derive something: {why}");
+    }
     for round in 0..rounds {
-        if round % 4 == 3 {
-            while_it_starts(&mut book, &disk, start).await;
-        } else {
-            start = under_load(&mut book, &disk).await;
+        match round % 4 {
+            3 => while_it_starts(&mut book, &disk, start).await,
+            2 if strace.is_ok() => at_a_call(&mut book, &disk, &folder.join("trace")).await,
+            _ => start = under_load(&mut book, &disk).await,
         }
         tally.add("rounds", 1);
     }
@@ -85,6 +96,49 @@ async fn under_load(book: &mut Book<'_>, disk: &Disk) -> Duration {
     disk.again();
     book.judge(None);
     start
+}
+
+/// A cut right at a call of a thread that makes a snapshot, a run of ids or an index: the whole process is stopped there first.
+async fn at_a_call(book: &mut Book<'_>, disk: &Disk, trace: &Path) {
+    let way = book.way();
+    let server = book.serve(way).await;
+    book.settle(&server).await;
+    let name = book.rng.pick(&THREADS);
+    let inject = format!("{CALLS}:signal=SIGSTOP:when={}", book.rng.between(1, NTH_MAX));
+    let tracer = Tracer::attach(thread(&server, name), CALLS, &inject, trace).await;
+    let mut load = book.load(&server);
+    let Server { mut process, .. } = server;
+    let pid = process.id().expect("a running server");
+    let mut reached = false;
+    for _ in 0..DERIVED_ANSWERS_MAX {
+        tokio::select! {
+            () = load.hear() => {}
+            () = stopped(pid) => {
+                reached = true;
+                break;
+            }
+        }
+    }
+    cut(disk, book.tally);
+    let _ = process.start_kill(); // It is stopped, or on its way out.
+    exited(&mut process).await;
+    load.end_without_a_disk().await;
+    tracer.ended().await;
+    disk.again();
+    book.tally.add(&format!("cuts {} of {name}", if reached { "at a call" } else { "without a call" }), 1);
+    book.judge(None);
+}
+
+/// Waits until a process is stopped.
+async fn stopped(pid: u32) {
+    let is_stopped = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // The state stands behind the name, which is in brackets.
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['T', 't']))
+    };
+    while !is_stopped() {
+        tokio::time::sleep(Duration::from_millis(1)).await; // Nobody tells of it.
+    }
 }
 
 /// Without a disk a server answers nothing more and ends by itself.

@@ -14,9 +14,9 @@
 
 mod all_threads;
 mod allocator;
-mod derived;
+pub mod derived;
 mod trace;
-mod tracer;
+pub mod tracer;
 mod writer;
 
 use std::path::Path;

@@ -10,9 +10,9 @@ use crate::faults::full::is_about_derived;
 use crate::faults::server::{Server, exited};
 
 /// The threads.
-const THREADS: [&str; 3] = ["florin-snapshot", "florin-ids", "florin-index"];
+pub const THREADS: [&str; 3] = ["florin-snapshot", "florin-ids", "florin-index"];
 /// Calls that change something on the disk.
-const CALLS: &str = "write,pwrite64,fsync,fdatasync,rename,unlink,unlinkat,mkdir";
+pub const CALLS: &str = "write,pwrite64,fsync,fdatasync,rename,unlink,unlinkat,mkdir";
 /// What may happen to one of them, or, with a `+` behind its number, from one on to all.
 const FAILURES: [&str; 7] = [
     "write,pwrite64:error=EIO",
