@@ -57,6 +57,9 @@ pub struct RecoveryReport {
     pub io: IoReport,
 }
 
+/// Why a file is refused that has more bytes than a segment.
+pub(crate) const TOO_LONG: Reason = "the file is longer than a segment of this ledger";
+
 /// Where and why the walk ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stop {
@@ -196,7 +199,7 @@ pub(crate) fn walk<E>(
         };
         let at_start = |reason| RecoverError::Segment { file: segment_name(ordinal), offset: 0, reason };
         if size > manifest.segment_bytes {
-            return Err(at_start("the file is longer than a segment of this ledger"));
+            return Err(at_start(TOO_LONG));
         }
         if head.first_group > walked.end.next_group || head.first_frame > walked.end.last_frame + 1 {
             walked.stop.next = "it begins with a later group";

@@ -339,6 +339,11 @@ impl Coordinator {
         self.next_round - 1
     }
 
+    /// Last frame known durable.
+    pub fn durable(&self) -> u64 {
+        self.durable
+    }
+
     /// Booked-at of the last row.
     pub fn last_booked_at(&self) -> u64 {
         self.last_booked_at
