@@ -101,7 +101,7 @@ pub async fn exited(process: &mut Child) -> ExitStatus {
 
 /// The server's binary.
 fn florin() -> PathBuf {
-    binary("florin", &["engine", "wal", "net", "cli"])
+    binary("florin", &["engine", "wal", "net", "cli", "planted"])
 }
 
 /// The binary of the client that posts and writes down what it hears.

@@ -16,7 +16,7 @@ use florin_core::state_hash::state_hash;
 use crate::sim::Log;
 
 /// One of so many quiet moments of a run is compared with a replay, which costs as much as all of the run before.
-pub const EVERY: u64 = 64;
+pub const EVERY: u64 = 16;
 
 /// A live ledger without a round under way, against its log on so many shards.
 pub fn fold(live: &Ledger, log: &Log, shards: usize, seed: u64, limits: RoundLimits) {
