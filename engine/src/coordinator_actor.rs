@@ -449,7 +449,8 @@ impl CoordinatorActor {
 
     /// Lets something out, now or when its frame is durable.
     fn release(&mut self, after: u64, release: Release) {
-        if after <= self.durable || planted(Fault::ReplyBeforeDurable) {
+        let early = planted(Fault::ReplyBeforeDurable) && matches!(release, Release::Reply(..));
+        if after <= self.durable || early {
             self.let_out(release);
         } else {
             self.gate.entry(after).or_default().push(release);

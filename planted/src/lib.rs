@@ -89,6 +89,8 @@ faults! {
     SnapshotWithoutHolds,
     /// Replay takes frames in any order.
     FrameOrderIgnored,
+    /// A reserved field of a row's voucher is not looked at.
+    ReservedIgnored,
 
     // The engine.
     /// A snapshot's state is not synced before its manifest is published.

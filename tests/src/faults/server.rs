@@ -123,7 +123,8 @@ fn binary(name: &str, sources: &[&str]) -> PathBuf {
     binary
 }
 
-const BUILD_IT: &str = "`cargo build -p florin -p florin-tests` in the same profile, or test the whole workspace";
+const BUILD_IT: &str =
+    "`cargo build -p florin`, then `cargo build -p florin-tests`, in the same profile, or test the whole workspace";
 
 fn newest_source(folder: &Path) -> SystemTime {
     let mut newest = SystemTime::UNIX_EPOCH;

@@ -79,7 +79,7 @@ impl RunDraft {
             IdNote::Closed(how) => how as u64,
         };
         self.used += u64::from(note == IdNote::Used);
-        if planted(Fault::IdForgottenByRun) && id % 8 == 0 {
+        if planted(Fault::IdForgottenByRun) && id.is_multiple_of(8) {
             return;
         }
         self.ids.push(id);
