@@ -7,6 +7,7 @@
 
 mod case;
 mod check;
+mod forge;
 mod manifest;
 mod mutate;
 mod oracle;
@@ -23,6 +24,8 @@ const MOMENTS: usize = 8;
 const COPIES: usize = 120;
 /// See [`COPIES`].
 const MANIFESTS: usize = 10;
+/// Copies for each moment with a frame that was changed and made to fit again without the key.
+const FORGED: usize = 6;
 
 /// Judges the damaged copies of a seed. Panics with what was wrong and where.
 pub fn run(seed: u64) -> Tally {
@@ -35,6 +38,9 @@ pub fn run(seed: u64) -> Tally {
         tally.moments += 1;
         for copy in 0..COPIES {
             check::damaged(&place, &case, &format!("seed {seed}, copy {copy}"), &mut rng, &mut tally);
+        }
+        for copy in 0..FORGED {
+            forge::forged(&place, &case, &format!("seed {seed}, forged copy {copy}"), &mut rng, &mut tally);
         }
         for copy in 0..MANIFESTS {
             manifest::damaged(&place, &case, &format!("seed {seed}, manifest {copy}"), &mut rng, &mut tally);

@@ -15,6 +15,7 @@ pub mod fuzz;
 pub mod heard;
 pub mod load;
 pub mod model;
+pub mod mutations;
 pub mod program;
 pub mod rng;
 pub mod sim;

@@ -5,9 +5,9 @@
 //! crashes; the same seed gives the same trace.
 
 mod audit;
+pub mod invariants;
 pub(crate) mod judge;
 mod log;
-mod promise;
 pub(crate) mod runs;
 pub(crate) mod snapshots;
 mod tally;
@@ -19,10 +19,10 @@ use florin_core::account::AccountKey;
 use florin_core::coordinator::RoundLimits;
 use florin_core::limits::{OPEN_ROUNDS_MAX, POSTINGS_MAX};
 use florin_core::outcome::Outcome;
-use florin_core::state_hash::state_hash;
 
 use crate::program::{Program, Step};
 use crate::rng::Rng;
+use invariants::{i6_one_outcome, i7_same_state, i9_serial};
 use judge::{Asked, Life};
 use runs::Runs;
 use snapshots::Snapshot;
@@ -107,7 +107,7 @@ pub fn run_program(program: &Program, setting: &Setting, rng: &mut Rng) -> (Tall
     for crashes_left in (0..=rng.between(0, setting.crashes_max)).rev() {
         let ledger = snapshots::recover(&mut snapshot, &mut runs, &log, shards, rng.word(), setting.limits);
         tally.snapshots += u64::from(snapshot.has_accounts());
-        let mut world = World::new(ledger, log, setting.limits, runs);
+        let mut world = World::new(ledger, log, setting.limits, runs, snapshot.frames);
         let patience = if crashes_left > 0 { Some(rng.below(40 + 6 * steps.len())) } else { None };
         let mut life = live(&mut world, &mut steps, setting, &mut now, patience, rng);
         tally.add_world(&world);
@@ -124,9 +124,7 @@ pub fn run_program(program: &Program, setting: &Setting, rng: &mut Rng) -> (Tall
             tally.restarts += 1;
         } else {
             for other in SHARDS.into_iter().filter(|other| *other != shards) {
-                let replayed = log.replay(other, rng.word(), setting.limits);
-                let hash = state_hash(&replayed);
-                assert_eq!(hash, state_hash(&world.ledger), "the log replayed on {other} shards gives another state");
+                i7_same_state::fold(&world.ledger, &log, other, rng.word(), setting.limits);
                 tally.replays += 1;
             }
         }
@@ -137,8 +135,10 @@ pub fn run_program(program: &Program, setting: &Setting, rng: &mut Rng) -> (Tall
     tally.fetches += runs.fetched;
     tally.snapshots += u64::from(snapshot.has_accounts());
     let model = judge::judge(&lives, &log, &mut tally);
-    judge::compare_state(&model, &ledger, |institution, id| runs.old_id(&log, institution, id).map(|old| old.sequence));
-    log.audit();
+    i9_serial::ledger(&model, &ledger);
+    let ids = model.rows().iter().filter_map(|row| Some(((row.institution, row.deed.id()?), row.verdict.sequence)));
+    let old_id = |institution, id| runs.old_id(&log, institution, id).map(|old| old.sequence);
+    i6_one_outcome::ledger(&ledger, ids, old_id);
     (tally, log)
 }
 
@@ -164,6 +164,9 @@ fn live(
         let close =
             if world.ledger.coordinator.has_waiting() || due.is_some_and(|due| due <= *now) { close } else { 0 };
         let links = world.links();
+        if links.is_empty() {
+            world.check_if_quiet();
+        }
         if submit + close + links.len() == 0 {
             match due {
                 // Nothing moves any more but time: the next hold expires, unless that takes years.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use florin_tests::disk::{BLOCK, Damage, Event, History, Life, Place, Platter, Recorder, WATERMARK, segment_name};
+use florin_tests::disk::{
+    BLOCK, Damage, Event, History, Life, Place, Platter, Recorder, SEGMENT, WATERMARK, segment_name,
+};
 use florin_tests::rng::Rng;
 use florin_wal::WriteMode;
 
@@ -62,4 +64,23 @@ fn a_log_that_lost_two_empty_groups_starts() {
     file[3 * BLOCK + 40] ^= 1;
     let (_, frames) = live(&place, &Platter::of(&image), mode, history, 1);
     assert_eq!(frames.len(), 2);
+}
+
+/// A spare that is longer than a segment is refused while nothing stands in it: once the log had gone on in it, no start would
+/// read it any more.
+#[test]
+fn a_spare_that_is_too_long_is_refused_before_the_log_goes_on_in_it() {
+    let (place, mode) = (Place::default(), WriteMode::Direct);
+    let mut platter = Platter::of(&place.image());
+    let (events, history) = live(&place, &platter, mode, History::new(), 1);
+    events.iter().for_each(|event| platter.apply(event));
+    for ordinal in [2, 3] {
+        let mut image = platter.live();
+        Arc::make_mut(image.get_mut(&*segment_name(ordinal)).expect("a spare")).resize(SEGMENT + 1, 0);
+        let disk = Recorder::of(image.clone(), mode);
+        let (recovered, seen) = place.recover(&disk, &history);
+        let error = recovered.err().expect("a refusal").to_string();
+        assert!(error.contains(&segment_name(ordinal)) && error.contains("longer than a segment"), "{error}");
+        assert_eq!((seen.frames, disk.live() == image), (1, true), "a refusal changes nothing");
+    }
 }

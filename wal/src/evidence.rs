@@ -7,7 +7,7 @@ use crate::format::{GroupHead, SegmentHead, WatermarkSlot};
 use crate::limits::{BLOCK_BYTES, READ_CHUNK_BYTES};
 use crate::segments::{LOG_FOLDER, segment_name, segment_ordinal};
 use crate::storage::{Access, Storage};
-use crate::walk::{Walked, Window, open_segment};
+use crate::walk::{TOO_LONG, Walked, Window, open_segment};
 
 /// Looks for proof in the rest of the last segment, in all later segments, in the watermark, and in the last frames of the
 /// newest snapshot and run of ids, 0 if there is none.
@@ -112,7 +112,8 @@ fn later_segments<E>(storage: &dyn Storage, walked: &Walked) -> Result<Vec<u64>,
     Ok(ordinals)
 }
 
-/// The first block of a later segment, if it was written for this ledger and ordinal.
+/// The first block of a later segment, if it was written for this ledger and ordinal. A file that is too long is refused before
+/// anything could be written there: once the log had gone on in it, no start would read it.
 fn begun<E>(
     storage: &dyn Storage,
     walked: &Walked,
@@ -120,6 +121,9 @@ fn begun<E>(
     access: Access,
 ) -> Result<Option<SegmentHead>, RecoverError<E>> {
     let Some((file, size)) = open_segment(storage, ordinal, access)? else { return Ok(None) };
+    if size > walked.end.segment_bytes {
+        return Err(RecoverError::Segment { file: segment_name(ordinal), offset: 0, reason: TOO_LONG });
+    }
     let mut memory = Blocks::new(BLOCK_BYTES);
     let mut window = Window::new(&mut memory, file, size.min(BLOCK_BYTES as u64));
     let block = window.fetch(0, BLOCK_BYTES).map_err(|source| RecoverError::Io {

@@ -16,6 +16,7 @@ use crate::segments::segment_name;
 use crate::storage::{Access, Storage, StorageFile};
 use crate::watermark::Watermark;
 use crc32fast::Hasher;
+use florin_planted::{Fault, planted};
 use std::sync::Arc;
 
 /// Where the log goes on.
@@ -245,6 +246,9 @@ impl GroupWriter {
         };
         let out = &self.memory.bytes()[from..BLOCK_BYTES + bytes];
         let at = offset - (BLOCK_BYTES - from) as u64;
+        if planted(Fault::MarkBeforeSync) {
+            self.watermark.advance(self.end.last_frame, head.number, segment.ordinal)?;
+        }
         let file = self.file.as_ref().expect("the segment's file is open");
         file.write_at(out, at).map_err(|source| LogFailure::Write {
             file: segment_name(segment.ordinal),
@@ -252,7 +256,9 @@ impl GroupWriter {
             bytes: out.len(),
             source: Arc::new(source),
         })?;
-        file.sync()
+        let synced = if planted(Fault::GroupNotSynced) { Ok(()) } else { file.sync() };
+        synced
+            .or_else(|error| if planted(Fault::SyncTriedAgain) { file.sync() } else { Err(error) })
             .map_err(|source| LogFailure::Sync { file: segment_name(segment.ordinal), source: Arc::new(source) })?;
         let mut written = Written {
             frames: self.frames,

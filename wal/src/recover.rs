@@ -25,6 +25,7 @@ use crate::walk::RecoveryReport;
 use crate::watermark::{self, WATERMARK_FILE, Watermark, WatermarkError};
 use crate::writer::{LogWriter, Next, Shared};
 use crossbeam::channel;
+use florin_planted::{Fault, planted};
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
@@ -115,6 +116,7 @@ pub fn recover_on<E>(
     }
     if let Some(damage) =
         evidence::damage(&*storage, &walked, &watermark, (options.snapshot, options.ids), Access::Blocks)?
+        && !planted(Fault::EvidenceIgnored)
     {
         return Err(RecoverError::Damaged(Box::new(damage)));
     }
@@ -174,17 +176,20 @@ impl Recovered {
             SpareMaker::new(Arc::clone(&storage), Arc::clone(&room), manifest.segment_bytes, options.spares as u64);
         let watermark = Watermark::open(&*storage, watermark)?;
         let mut group = GroupWriter::open(Arc::clone(&storage), keys.clone(), watermark, end)?;
-        if !group.fits_empty() {
+        let begins = !group.fits_empty();
+        if begins {
             let ordinal = group.next_segment();
             spares
                 .ready_now(ordinal)
                 .map_err(|source| LogFailure::NoRoom { file: segment_name(ordinal), source: Arc::new(source) })?;
             group.begin_segment(fresh_salt()?)?;
         }
-        let opening = group.write()?;
-        count(&shared, &opening);
-        if let Some(head) = opening.began {
-            shared.segments.push(head);
+        if begins || !planted(Fault::OpeningGroupMissing) {
+            let opening = group.write()?;
+            count(&shared, &opening);
+            if let Some(head) = opening.began {
+                shared.segments.push(head);
+            }
         }
         let position = group.end().position();
         shared.counters.segment.store(position.segment, std::sync::atomic::Ordering::Relaxed);

@@ -9,6 +9,7 @@ use crate::segments::{LOG_FOLDER, segment_name};
 use crate::storage::{Access, Storage};
 use crate::walk::{Stop, TornTail, Walked, Window, open_segment};
 use crate::watermark::WATERMARK_FILE;
+use florin_planted::{Fault, planted};
 
 /// What is behind the log.
 pub(crate) struct Tail {
@@ -84,7 +85,7 @@ fn dirty_end<E>(
 /// Zeros what is dirty, then makes the last segment and the names in the folder durable, whoever wrote them.
 pub(crate) fn settle<E>(storage: &dyn Storage, walked: &Walked, tail: &Tail) -> Result<(), RecoverError<E>> {
     let zeros = Blocks::new(FILL_CHUNK_BYTES);
-    for &(ordinal, from, end) in &tail.dirty {
+    for &(ordinal, from, end) in tail.dirty.iter().filter(|_| !planted(Fault::TornTailLeft)) {
         let at = |offset| move |source| RecoverError::Io { file: segment_name(ordinal), offset, source };
         let file = storage.open(&segment_name(ordinal), Access::Blocks).map_err(at(from))?;
         let mut offset = from;
@@ -96,7 +97,7 @@ pub(crate) fn settle<E>(storage: &dyn Storage, walked: &Walked, tail: &Tail) -> 
         file.sync_all().map_err(at(from))?;
     }
     let Stop { segment, offset, .. } = walked.stop;
-    if walked.end.segment.is_some() {
+    if walked.end.segment.is_some() && !planted(Fault::RecoveredNotSynced) {
         let at = |source| RecoverError::Io { file: segment_name(segment), offset, source };
         storage.open(&segment_name(segment), Access::Blocks).and_then(|file| file.sync_all()).map_err(at)?;
     }

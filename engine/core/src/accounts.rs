@@ -6,6 +6,8 @@
 //! what there is: a line that every posting touches; extras of accounts that have a limit other than a floor of zero, or ever had
 //! a hold; and details that postings do not look at.
 
+use florin_planted::{Fault, planted};
+
 use crate::account::{AccountKey, Effect, EntryResult, Limits, Version};
 use crate::blocks::Blocks;
 use crate::check::Balances;
@@ -342,11 +344,14 @@ impl Accounts {
         if reserved != 0 {
             *self.reserve(slot, side) += reserved;
         }
+        let wraps = side == Side::Credit && planted(Fault::CreditWraps);
+        let amount = if wraps { i128::from(amount as u32) } else { amount };
         let account = &mut self.lines[slot];
         let before = account.posted;
         account.posted += if side == account.normal_side { amount } else { -amount };
         let (balance, previous) = (account.posted, account.last_entry);
-        account.version += 1;
+        let previous = if planted(Fault::PreviousEntryIsItself) { sequence } else { previous };
+        account.version += 1 + u64::from(account.version == 5 && planted(Fault::VersionSkipped));
         account.last_entry = sequence;
         let version = account.version;
         let alarm = account.has_alarm && self.crosses_alarm(slot, before, balance);

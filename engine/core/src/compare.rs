@@ -1,5 +1,7 @@
 //! A repeat against its original: which field differs first, and the answer with the original results put in.
 
+use florin_planted::{Fault, planted};
+
 use crate::control::ControlRecord;
 use crate::entry::{ChangeRecord, PostReply, PostingRecord, TransactionRecord};
 use crate::frame::Record;
@@ -114,7 +116,7 @@ pub fn resolve_post<E>(
         }
         let result = match original(result.sequence)? {
             Record::Transaction(record) => {
-                let difference = first_difference(&view, &record);
+                let difference = first_difference(&view, &record).filter(|_| !planted(Fault::RepeatNotCompared));
                 let mut first = record.result;
                 if difference.is_none() && first.outcome == Outcome::Posted {
                     if view.kind.is_some_and(counts_entries) {

@@ -13,6 +13,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use barriers::Barrier;
+use florin_planted::{Fault, planted};
 
 use crate::asset::{Asset, Assets};
 use crate::decide::{DecidedRound, Names, decide};
@@ -338,6 +339,11 @@ impl Coordinator {
         self.next_round - 1
     }
 
+    /// Last frame known durable.
+    pub fn durable(&self) -> u64 {
+        self.durable
+    }
+
     /// Booked-at of the last row.
     pub fn last_booked_at(&self) -> u64 {
         self.last_booked_at
@@ -487,6 +493,7 @@ impl Coordinator {
         while self.recent.front().is_some_and(|finished| finished.round.number <= frame) {
             self.recent.pop_front();
         }
+        let frame = if planted(Fault::DurableTooFar) { frame + 1 } else { frame };
         self.durable = frame.max(self.durable);
     }
 

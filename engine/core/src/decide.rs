@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use florin_planted::{Fault, planted};
+
 use crate::account::{AccountKey, Limits};
 use crate::check::{Balances, check_balances};
 use crate::dedup::Dedup;
@@ -91,6 +93,7 @@ pub fn decide(round: &Round, ballots: &[Ballot], names: &mut Names<'_>) -> Vec<D
             }
             let refusal = match vote {
                 Vote::Yes => None,
+                Vote::Maybe if planted(Fault::DoubtTakenForYes) => None,
                 Vote::No(outcome) => Some(outcome),
                 Vote::Maybe => running.check(round, item, n).err(),
             };

@@ -6,6 +6,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use florin_planted::{Fault, planted};
+
 use crate::dedup::{Closed, Dedup};
 use crate::link::{Link, Target};
 use crate::outcome::Outcome;
@@ -93,6 +95,7 @@ impl Directory {
         let late = hold.expires_at != 0 && time >= hold.expires_at;
         match self.open.get(&(hold.institution, hold.id)) {
             None => Some(refusal_of_closed(ids.closed(hold.institution, hold.id))),
+            Some(_) if planted(Fault::ExpiryIgnored) => None,
             Some(_) if late && matches!(kind, ItemKind::Increase | ItemKind::Capture) => Some(Outcome::HoldExpired),
             Some(_) => None,
         }
@@ -106,6 +109,7 @@ impl Directory {
         if item.kind == ItemKind::Hold {
             match decision.is_posted() {
                 true => self.place(hold.clone()),
+                false if planted(Fault::RefusedHoldStays) => {}
                 false => drop(self.open.remove(&key)),
             }
             return;

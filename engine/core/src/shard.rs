@@ -14,6 +14,8 @@ pub use vote::{Ballot, DoubtfulAccount, Finished, Vote};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use florin_planted::{Fault, planted};
+
 use crate::account::{AccountKey, Effect, EntryResult, HeldResult};
 use crate::accounts::{Account, Accounts};
 use crate::check::{check_balances, check_posting};
@@ -158,6 +160,9 @@ impl Shard {
                 check_posting(&effect, account.normal_side, &limits, balances, forced)
             });
             if let Err(outcome) = checked {
+                if n == 1 && planted(Fault::RefusedMakesVersion) {
+                    self.accounts.note_change(slots[0] as usize, sequence);
+                }
                 return Decision { outcome, detail: n as u16 };
             }
         }
@@ -209,6 +214,7 @@ impl Shard {
             Link::Hold(hold) => {
                 let first = PostingName { target: hold.sequence, index: 0 };
                 let late = hold.expires_at != 0 && round.booked_at(position) >= hold.expires_at;
+                let late = late && !planted(Fault::ExpiryIgnored);
                 match (self.named.contains_key(&first), item.kind) {
                     (false, _) => Some(Outcome::HoldUnknown),
                     (true, ItemKind::Increase | ItemKind::Capture) if late => Some(Outcome::HoldExpired),
@@ -275,6 +281,7 @@ impl Shard {
                 let freed = if item.is_final { known - captured } else { 0 };
                 (captured, freed, -(captured + freed), known - captured - freed)
             }
+            ItemKind::Reverse if planted(Fault::ReversalsNotAddedUp) => (asked, 0, 0, asked),
             ItemKind::Reverse => (asked, 0, 0, known + asked),
             ItemKind::Post => unreachable!("posts have a path of their own"),
         };

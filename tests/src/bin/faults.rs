@@ -1,6 +1,6 @@
 //! Real faults on the real binary:
 //! `cargo run -p florin-tests --release --bin faults -- <kill|strace|tmpfs|power-cut|all> [--rounds N] [--seed S]`, after
-//! `cargo build --release -p florin -p florin-tests`.
+//! `cargo build --release -p florin` and, in a build of its own, `cargo build --release -p florin-tests`.
 
 use std::process::ExitCode;
 

@@ -60,6 +60,8 @@ pub struct Case {
     pub slots: Vec<Slot>,
     /// The last frame that somebody was told of.
     pub acknowledged: u64,
+    /// The last frame that a start had recovered when it began to serve.
+    pub served: u64,
     pub what: String,
 }
 
@@ -67,7 +69,7 @@ pub fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
+pub fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
 }
 
@@ -81,7 +83,10 @@ pub fn record(place: &Place, seed: u64) -> Recorded {
     };
     let writes: Vec<usize> = events.iter().enumerate().filter(groups).map(|(at, _)| at + 1).collect();
     let torn = (!seed.is_multiple_of(3)).then(|| {
-        let cut = rng.pick(&writes);
+        // A first write that is torn is the one that leaves something of another salt.
+        let begins = |at: &&usize| events[**at - 1].begins().is_some();
+        let first: Vec<usize> = writes.iter().filter(begins).copied().collect();
+        let cut = if rng.chance(40) { rng.pick(&first) } else { rng.pick(&writes) };
         let mut platter = Platter::of(&base);
         events[..cut].iter().for_each(|event| platter.apply(event));
         let left = platter.cut(Damage::Any, &mut rng);
@@ -125,6 +130,7 @@ impl Recorded {
             first_blocks: Vec::new(),
             slots: Vec::new(),
             acknowledged: 0,
+            served: 0,
             what: format!("after {at} of {} events", events.len()),
         };
         self.base[WATERMARK].chunks(BLOCK).for_each(|slot| case.slots.push(Slot::of(slot)));
@@ -148,7 +154,8 @@ impl Recorded {
 impl Case {
     fn note(&mut self, event: &Event) {
         match event {
-            Event::Acknowledged(frame) | Event::Served(frame) => self.acknowledged = *frame,
+            Event::Acknowledged(frame) => self.acknowledged = *frame,
+            Event::Served(frame) => (self.acknowledged, self.served) = (*frame, *frame),
             Event::Write { file, offset, bytes, .. } if &**file == WATERMARK => {
                 assert!(offset.is_multiple_of(BLOCK as u64) && bytes.len() == BLOCK, "one slot at a time");
                 self.slots.push(Slot::of(bytes));

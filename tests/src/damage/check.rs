@@ -88,6 +88,7 @@ fn gap(case: &Case, image: &Image, changed: &[Name], last: u64, what: &str, tall
     }
     let segments_only = changed.iter().all(|name| segment_ordinal(name).is_some());
     if segments_only {
+        assert!(last >= case.served, "{what}: a start had served frames up to {}, {last} found", case.served);
         assert!(!case.is_sealed(), "{what}: frames up to {} were sealed, {last} found", case.acknowledged);
     }
     let lost: u64 = case.acknowledged - last;
@@ -133,7 +134,8 @@ fn changed(before: &Image, after: &Image) -> Vec<Name> {
     names.filter(differs).cloned().collect()
 }
 
-fn is_same(before: &Image, after: &Image) -> bool {
+/// Whether no file was written to.
+pub fn is_same(before: &Image, after: &Image) -> bool {
     // A write to a file that is shared makes a copy of it.
     before.len() == after.len()
         && before.iter().zip(after).all(|(one, two)| one.0 == two.0 && Arc::ptr_eq(one.1, two.1))

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::case::Case;
+use super::case::{Case, Group};
 use crate::disk::{BLOCK, Image, Name, SECTOR, SEGMENT, WATERMARK, segment_name, segment_ordinal};
 use crate::rng::Rng;
 
@@ -11,7 +11,7 @@ use crate::rng::Rng;
 type Change = fn(&Case, &mut Image, &mut Rng);
 
 /// Every kind, with how often it is drawn.
-const CHANGES: [(&str, usize, Change); 14] = [
+const CHANGES: [(&str, usize, Change); 15] = [
     ("flip bits", 14, flip),
     ("overwrite", 8, overwrite),
     ("zero a range", 10, zero),
@@ -22,6 +22,7 @@ const CHANGES: [(&str, usize, Change); 14] = [
     ("swap groups", 6, swap_groups),
     ("replay older bytes", 10, replay),
     ("replay a file", 4, replay_file),
+    ("put a stale group back", 4, stale_group),
     ("misdirect", 10, misdirect),
     ("swap or copy files", 4, swap_files),
     ("remove a file", 3, remove),
@@ -220,6 +221,20 @@ fn replay_file(case: &Case, image: &mut Image, rng: &mut Rng) {
         Some(bytes) => drop(image.insert(file, Arc::clone(bytes))),
         None => drop(image.remove(&file)),
     }
+}
+
+/// A group that was written before its segment was begun again, where there is one.
+fn stale_group(case: &Case, image: &mut Image, rng: &mut Rng) {
+    let begun_again = |group: &&Group| {
+        let first = case.first_blocks.iter().rev().find(|first| first.ordinal == group.ordinal);
+        first.is_some_and(|first| first.salt != group.salt)
+    };
+    let groups: Vec<&Group> = case.groups.iter().filter(begun_again).collect();
+    if groups.is_empty() {
+        return replay(case, image, rng);
+    }
+    let group = rng.pick(&groups);
+    write(image, &name(group.ordinal), group.offset, &group.bytes);
 }
 
 /// A block or a group written to another place, in its own file or another one, spares included.

@@ -38,8 +38,12 @@ pub fn judge(case: &Case, image: &Image) -> Verdict {
     if end.segment == 0 && !image.contains_key(&*segment_name(1)) {
         return refused(0);
     }
-    let later = image.keys().filter_map(|name| segment_ordinal(name)).filter(|&ordinal| ordinal > end.segment);
-    let begun = later.into_iter().any(|ordinal| first_block(case, image, ordinal).is_some());
+    let ordinals = image.keys().filter_map(|name| segment_ordinal(name));
+    let later: Vec<u64> = ordinals.filter(|&ordinal| ordinal > end.segment).collect();
+    if later.iter().any(|&ordinal| image[&*segment_name(ordinal)].len() > SEGMENT) {
+        return refused(end.frame);
+    }
+    let begun = later.iter().any(|&ordinal| first_block(case, image, ordinal).is_some());
     let marked = frame > end.frame || segment > end.segment;
     if begun || marked || is_proven(case, image, &end) {
         return refused(end.frame);

@@ -101,7 +101,7 @@ pub async fn exited(process: &mut Child) -> ExitStatus {
 
 /// The server's binary.
 fn florin() -> PathBuf {
-    binary("florin", &["engine", "wal", "net", "cli"])
+    binary("florin", &["engine", "wal", "net", "cli", "planted"])
 }
 
 /// The binary of the client that posts and writes down what it hears.
@@ -123,7 +123,8 @@ fn binary(name: &str, sources: &[&str]) -> PathBuf {
     binary
 }
 
-const BUILD_IT: &str = "`cargo build -p florin -p florin-tests` in the same profile, or test the whole workspace";
+const BUILD_IT: &str =
+    "`cargo build -p florin`, then `cargo build -p florin-tests`, in the same profile, or test the whole workspace";
 
 fn newest_source(folder: &Path) -> SystemTime {
     let mut newest = SystemTime::UNIX_EPOCH;

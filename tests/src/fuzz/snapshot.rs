@@ -12,7 +12,8 @@ use florin_core::state_hash::{LogPosition, state_hash};
 
 use super::{Target, Verdict};
 use crate::rng::Rng;
-use crate::sim::snapshots::{Snapshot, holds, states};
+use crate::sim::invariants::i7_same_state::{holds, states};
+use crate::sim::snapshots::Snapshot;
 use crate::sim::{self, SHARDS};
 
 /// This target: records, each with its section in front (1 byte).

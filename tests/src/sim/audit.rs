@@ -1,24 +1,31 @@
 //! The auditor: reads rows of the log as any outsider could, and checks what must hold at every prefix of it.
 //!
-//! Conservation, versions without a gap, each balance following from the one before, links to the previous entry, no
-//! transaction past a limit or further past one, ids used once, time rising, refusals without entries, holds that are
-//! closed once and then reserve nothing, no more captured than held, no more reversed than posted.
+//! The invariants that rows show (I1, I2, I6, I8), and what they rest on: versions without a gap, each balance following from the
+//! one before, links to the previous entry, time rising, holds that are closed once and then reserve nothing, no more captured
+//! than held, no more reversed than posted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use florin_core::entry::{ChangeRecord, RowKind, TransactionRecord};
+use florin_core::entry::{ChangeRecord, PostingRecord, RowKind, TransactionRecord};
 use florin_core::frame::Record;
 use florin_core::outcome::Outcome;
 use florin_core::request::Side;
 
+use super::StoredFrame;
+use super::invariants::i6_one_outcome::UsedIds;
+use super::invariants::{i1_conservation, i2_limits, i8_no_trace};
 use crate::model::item::Heave;
 
+/// An account as the rows so far have it.
 #[derive(Clone, Debug)]
-struct Audited {
+pub struct Audited {
     normal_side: Side,
-    floor: Option<i128>,
-    ceiling: Option<i128>,
-    balance: i128,
+    /// Lowest available balance, if there is one.
+    pub floor: Option<i128>,
+    /// Highest gross balance, if there is one.
+    pub ceiling: Option<i128>,
+    /// What is posted.
+    pub balance: i128,
     held: i128,
     incoming: i128,
     version: u64,
@@ -26,11 +33,13 @@ struct Audited {
 }
 
 impl Audited {
-    fn available(&self) -> i128 {
+    /// Posted less what is held.
+    pub fn available(&self) -> i128 {
         self.balance - self.held
     }
 
-    fn gross(&self) -> i128 {
+    /// Posted and incoming.
+    pub fn gross(&self) -> i128 {
         self.balance + self.incoming
     }
 }
@@ -54,7 +63,7 @@ pub struct Audit {
     holds: BTreeMap<(u32, u128), OpenHold>,
     /// By the id of the original and the index of the posting: what is left to reverse.
     originals: BTreeMap<(u32, u128), BTreeMap<u8, Part>>,
-    ids: BTreeSet<(u32, u128)>,
+    ids: UsedIds,
     sequence: u64,
     booked_at: u64,
     trusting: bool,
@@ -72,6 +81,20 @@ impl Audit {
         Audit { trusting: true, ..Audit::default() }
     }
 
+    /// The next frame of the log. Of a refused voucher only the digest is kept.
+    pub fn frame(&mut self, frame: &StoredFrame) {
+        let records = frame.records();
+        records.iter().for_each(|record| self.row(record));
+        let kept = |record: &Record| if let Record::Transaction(t) = record { t.voucher.len() } else { 0 };
+        let kept: usize = records.iter().map(kept).sum();
+        assert_eq!(frame.vouchers.len(), kept, "of a refused voucher only the digest is kept");
+    }
+
+    /// The holds that are open.
+    pub fn open_holds(&self) -> impl Iterator<Item = (u32, u128)> {
+        self.holds.keys().copied()
+    }
+
     /// The next row of the log. Panics if it breaks a promise.
     pub fn row(&mut self, record: &Record) {
         let (sequence, booked_at) = match record {
@@ -86,7 +109,7 @@ impl Audit {
         match record {
             Record::Transaction(t) => self.transaction(t),
             Record::Change(c) => self.change(c),
-            Record::Control(c) => assert!(self.ids.insert((c.institution, c.id)), "row {sequence}: an id used twice"),
+            Record::Control(c) => self.ids.row((c.institution, c.id), sequence),
             Record::Open(o) => {
                 let account = Audited {
                     normal_side: Side::from_byte(o.row.normal_side).expect("a side"),
@@ -106,10 +129,9 @@ impl Audit {
 
     fn change(&mut self, c: &ChangeRecord) {
         let row = c.result.sequence;
-        assert!(self.ids.insert((c.institution, c.row.id.get())), "row {row}: an id used twice");
+        self.ids.row((c.institution, c.row.id.get()), row);
         if c.result.outcome != Outcome::Posted {
-            assert_eq!((c.entry.version, c.previous), (0, 0), "row {row}: refused, with an entry");
-            return;
+            return i8_no_trace::row(row, [(c.entry.version, c.previous)].into_iter());
         }
         let account = self.accounts.get_mut(&(c.institution, c.row.account.get())).expect("an open account");
         account.version += 1;
@@ -123,21 +145,17 @@ impl Audit {
     fn transaction(&mut self, t: &TransactionRecord) {
         let row = t.result.sequence;
         if t.kind != RowKind::Expiry {
-            assert!(self.ids.insert((t.institution, t.id)), "row {row}: an id used twice");
+            self.ids.row((t.institution, t.id), row);
         }
         if t.result.outcome != Outcome::Posted {
-            assert!(
-                t.postings.iter().all(|p| p.result.version == 0 && p.previous == 0),
-                "row {row}: refused, with an entry"
-            );
-            return;
+            return i8_no_trace::row(row, t.postings.iter().map(|p| (p.result.version, p.previous)));
         }
         match t.kind {
             RowKind::Reversal if self.trusting => {}
             RowKind::Reversal => self.reversal(t),
             _ => self.parts(t),
         }
-        let mut totals: BTreeMap<u32, i128> = BTreeMap::new();
+        i1_conservation::row(row, self.changes(t).into_iter());
         let mut before: BTreeMap<u128, Audited> = BTreeMap::new();
         for p in &t.postings {
             let account = self.accounts.get_mut(&(t.institution, p.account)).expect("an open account");
@@ -148,7 +166,6 @@ impl Audit {
                 RowKind::Release | RowKind::Expiry => (0, -(p.held.freed as i128)),
                 _ => (p.amount, 0),
             };
-            *totals.entry(p.asset).or_default() += signed(p.side, posted);
             account.balance += effect(account, p.side, posted);
             let held = if p.side == account.normal_side { &mut account.incoming } else { &mut account.held };
             *held += reserved;
@@ -161,19 +178,22 @@ impl Audit {
             assert_eq!(p.previous, account.last_entry, "row {row}: the link to the previous entry");
             account.last_entry = row;
         }
-        assert!(totals.values().all(|total| *total == 0), "row {row}: debits and credits differ");
         for (number, before) in before {
             let account = &self.accounts[&(t.institution, number)];
-            let (available, gross) = (account.available(), account.gross());
-            let fell_below = available < before.available() && account.floor.is_some_and(|floor| available < floor);
-            let rose_above = gross > before.gross() && account.ceiling.is_some_and(|top| gross > top);
-            assert!(
-                self.trusting || t.forced || !(fell_below || rose_above),
-                "row {row} takes account {number:#x} past a limit"
-            );
-            let within = account.balance.unsigned_abs() < 1 << 126 && available > -(1 << 126) && gross < 1 << 126;
-            assert!(within, "row {row} takes account {number:#x} out of range");
+            i2_limits::row(row, number, &before, account, self.trusting || t.forced);
+            i2_limits::range(row, number, account);
         }
+    }
+
+    /// Asset, normal side, and by how much the recorded balance of its account changes, for each entry of a row.
+    fn changes(&self, t: &TransactionRecord) -> Vec<(u32, Side, i128)> {
+        let mut balances: BTreeMap<u128, i128> = BTreeMap::new();
+        let mut change = |p: &PostingRecord| {
+            let account = self.accounts.get(&(t.institution, p.account)).expect("an open account");
+            let before = balances.insert(p.account, p.result.balance).unwrap_or(account.balance);
+            (p.asset, account.normal_side, p.result.balance - before)
+        };
+        t.postings.iter().map(&mut change).collect()
     }
 
     /// What is left of a hold follows from the rows before, and a hold is closed once. What is posted can be reversed.
@@ -243,10 +263,6 @@ impl Audit {
             account.version += 1;
         }
     }
-}
-
-fn signed(side: Side, amount: u128) -> i128 {
-    if side == Side::Debit { amount as i128 } else { -(amount as i128) }
 }
 
 fn effect(account: &Audited, side: Side, amount: u128) -> i128 {

@@ -7,10 +7,10 @@ use florin_core::compare::{resolve_changes, resolve_control, resolve_post};
 use florin_core::coordinator::{Answer, Ticket};
 use florin_core::entry::{PostReply, RowKind};
 use florin_core::frame::Record;
-use florin_core::replay::Ledger;
 use florin_core::request::ItemResult;
-use num_bigint::BigInt;
 
+use super::invariants::i6_one_outcome::Told;
+use super::invariants::{i5_nothing_early, i9_serial};
 use super::world::ReadAnswer;
 use super::{Log, Tally, key};
 use crate::compare::{self, Readings};
@@ -64,10 +64,11 @@ pub struct Life {
 /// Runs the model over all lives; the log is the final one, whose rows must be those that the model recorded.
 pub fn judge(lives: &[Life], log: &Log, tally: &mut Tally) -> Model {
     let mut model = Model::new();
+    let mut told = Told::default();
     let records: Vec<Record> = log.frames.iter().flat_map(super::StoredFrame::records).collect();
     for life in lives {
         let durable = life.durable.unwrap_or(log.frames.len());
-        let mut bench = Bench::new(life, log, &records, durable, &mut model);
+        let mut bench = Bench::new(life, log, &records, durable, (&mut model, &mut told));
         for asked in &life.asked {
             bench.judge(asked, tally);
         }
@@ -75,13 +76,14 @@ pub fn judge(lives: &[Life], log: &Log, tally: &mut Tally) -> Model {
         bench.readings.settle(bench.model);
         bench.readings.finish();
     }
-    compare_log(&model, &records);
+    i9_serial::log(&model, &records);
     model
 }
 
 /// What judging one life takes.
 struct Bench<'a> {
     model: &'a mut Model,
+    told: &'a mut Told,
     /// All rows of the log, that of sequence number 1 first.
     records: &'a [Record],
     /// Time at which the round that begins with a sequence number was closed.
@@ -93,12 +95,19 @@ struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    fn new(life: &'a Life, log: &'a Log, records: &'a [Record], durable: usize, model: &'a mut Model) -> Bench<'a> {
+    fn new(
+        life: &'a Life,
+        log: &'a Log,
+        records: &'a [Record],
+        durable: usize,
+        (model, told): (&'a mut Model, &'a mut Told),
+    ) -> Bench<'a> {
         let frames = &log.frames[life.began_at..durable];
         let starts = frames.iter().map(|f| (f.head.first_sequence, life.times[&f.head.number])).collect();
         let durable_sequence = log.last_sequence_of(durable);
         Bench {
             model,
+            told,
             records,
             starts,
             durable,
@@ -202,7 +211,7 @@ impl<'a> Bench<'a> {
                 *self.model = before.expect("it was kept");
                 tally.not_now += 1;
             } else if lost {
-                assert!(answer.is_none(), "an answer left before its frame was durable: {}", step.item(item));
+                i5_nothing_early::lost(answer.is_some(), || step.item(item).to_string());
                 *self.model = before.expect("it was kept");
             }
             let Some(got_item) = got_item else { continue };
@@ -213,29 +222,37 @@ impl<'a> Bench<'a> {
                 Step::Open { .. } => tally.openings += 1,
                 _ => tally.controls += 1,
             }
-            assert_eq!(compare::verdict(&got_item), expected, "{}", step.item(item));
+            i9_serial::outcome(compare::verdict(&got_item), expected, || step.item(item).to_string());
+            if let Some(id) = id_of(step, item) {
+                self.told.tell(id, got_item);
+            }
             heard.repeats.extend(self.original(step, item, expected).map(|sequence| (item as u32, sequence)));
             heard.postings.extend(entries);
         }
         if let (Some(answer), Some(reply)) = (answer, reply) {
             let repeats: Vec<(u32, u64)> = answer.repeats.iter().map(|r| (r.item, r.sequence)).collect();
-            assert_eq!(repeats, heard.repeats, "repeats of {step}");
-            assert_eq!(reply.count(), count, "results of {step}");
+            assert_eq!(repeats, heard.repeats, "I9: repeats of {step}");
+            assert_eq!(reply.count(), count, "I9: results of {step}");
             let postings = if want_postings { &heard.postings[..] } else { &[] };
-            assert!(compare::same_entries(&reply.postings, postings), "postings of {step}");
+            assert!(compare::same_entries(&reply.postings, postings), "I9: postings of {step}");
         }
     }
 
     /// Where the id of an item was used before, if it was.
     fn original(&self, step: &Step, item: usize, expected: Verdict) -> Option<u64> {
-        let (institution, id) = match step {
-            Step::Run { institution, items, .. } => (*institution, items[item].id),
-            Step::Change { institution, changes } => (*institution, changes[item].id),
-            Step::Control { institution, control } => (*institution, control.id),
-            _ => return None,
-        };
+        let (institution, id) = id_of(step, item)?;
         let used = expected.repeat || expected.outcome == ID_USED_WITH_OTHER_FIELDS;
         used.then(|| self.model.recorded(institution, id).expect("an id that was used").verdict.sequence)
+    }
+}
+
+/// The institution and id of an item; an opening is named by its account.
+fn id_of(step: &Step, item: usize) -> Option<(u32, u128)> {
+    match step {
+        Step::Run { institution, items, .. } => Some((*institution, items[item].id)),
+        Step::Change { institution, changes } => Some((*institution, changes[item].id)),
+        Step::Control { institution, control } => Some((*institution, control.id)),
+        Step::Open { .. } | Step::Read { .. } | Step::Heave { .. } => None,
     }
 }
 
@@ -286,56 +303,4 @@ fn may_be_refused_for_now(step: &Step, expected: Verdict) -> bool {
     let is_repeat = expected.repeat || expected.outcome == ID_USED_WITH_OTHER_FIELDS;
     let is_fixed = is_shape || expected.outcome == NOT_PERMITTED;
     !is_fixed && (!is_repeat || matches!(step, Step::Open { .. }))
-}
-
-/// The log must hold exactly the rows that the model recorded.
-fn compare_log(model: &Model, records: &[Record]) {
-    for (record, row) in records.iter().zip(model.rows()) {
-        match record {
-            Record::Transaction(got) => compare::transaction(got, row),
-            Record::Open(got) => {
-                let account = model.account(got.institution, got.row.account.get()).expect("an open account");
-                assert_eq!((got.sequence, got.booked_at), (account.opened, account.booked_at));
-                assert_eq!(got.sequence, row.verdict.sequence);
-            }
-            Record::Control(got) => {
-                assert_eq!((compare::verdict(&got.result), Some(got.id)), (row.verdict, row.deed.id()));
-                assert_eq!((got.institution, got.accounting_date), (row.institution, row.accounting_date));
-            }
-            Record::Change(got) => compare::change(got, row),
-        }
-    }
-    assert_eq!(records.len() as u64, model.last_sequence(), "rows in the log");
-}
-
-/// The ledger must hold exactly the accounts, assets and ids of the model, and the books must balance.
-pub fn compare_state(model: &Model, ledger: &Ledger, old_id: impl Fn(u32, u128) -> Option<u64>) {
-    let mut sums: BTreeMap<u32, BigInt> = BTreeMap::new();
-    for (institution, number, account) in model.accounts() {
-        let key = key(institution, number);
-        let got = ledger.shards[usize::from(key.home(ledger.shards.len()))].look_up(&key);
-        assert!(compare::same_account(institution, Some(account), got.as_ref()), "{got:?} but {account:?}");
-        let signed = if account.opening.normal_side == 0 { account.posted.clone() } else { -account.posted.clone() };
-        *sums.entry(account.opening.asset).or_default() += signed;
-    }
-    assert!(sums.values().all(|sum| *sum == BigInt::ZERO), "debits and credits differ: {sums:?}");
-    assert_eq!(ledger.shards.iter().map(|s| s.account_count()).sum::<usize>(), model.accounts().count());
-    for row in model.rows() {
-        if let Some(id) = row.deed.id() {
-            let found = match ledger.coordinator.find_id(row.institution, id) {
-                None if ledger.coordinator.may_be_old(row.institution, id) => old_id(row.institution, id),
-                found => found,
-            };
-            assert_eq!(found, Some(row.verdict.sequence));
-        }
-    }
-    assert_eq!(ledger.coordinator.ids(), model.ids() as u64);
-    let assets = ledger.coordinator.assets().iter().map(|a| (a.number, a.code.as_str(), a.scale));
-    let institutions = ledger.coordinator.institutions().iter().map(|(number, _)| number);
-    assert!(institutions.eq(model.institutions()), "institutions");
-    let holds = ledger.coordinator.holds().all().map(|hold| (hold.institution, hold.id)).collect();
-    assert_eq!(model.open_holds(), holds, "open holds");
-    assert!(assets.eq(model.assets().map(|a| (a.number, a.code.as_str(), a.scale))));
-    assert_eq!(ledger.coordinator.last_sequence(), model.last_sequence());
-    assert_eq!(ledger.coordinator.last_booked_at(), model.last_booked_at());
 }

@@ -53,11 +53,13 @@ pub struct Log {
 }
 
 impl Log {
-    /// Moves money outside the log, in a ledger that has applied all frames.
-    pub fn heave(&mut self, ledger: &mut Ledger, institution: u32, heave: &Heave) {
-        if world::heave(ledger, institution, heave) {
+    /// Moves money outside the log, in a ledger that has applied all frames. Says whether it could.
+    pub fn heave(&mut self, ledger: &mut Ledger, institution: u32, heave: &Heave) -> bool {
+        let done = world::heave(ledger, institution, heave);
+        if done {
             self.heaves.push((self.frames.len(), institution, heave.clone()));
         }
+        done
     }
 
     /// Last sequence number in the log.
@@ -112,23 +114,12 @@ impl Log {
     /// Goes through every row with the auditor.
     pub fn audit(&self) -> Audit {
         let mut audit = Audit::new();
-        for (i, frame) in self.frames.iter().enumerate() {
+        for i in 0..=self.frames.len() {
             for (_, institution, heave) in self.heaves.iter().filter(|(after, ..)| *after == i) {
                 audit.heave(*institution, heave);
             }
-            let records = frame.records();
-            records.iter().for_each(|record| audit.row(record));
-            assert_eq!(
-                frame.vouchers.len(),
-                kept_voucher_bytes(&records),
-                "of a refused voucher only the digest is kept"
-            );
+            self.frames.get(i).iter().for_each(|frame| audit.frame(frame));
         }
         audit
     }
-}
-
-fn kept_voucher_bytes(records: &[Record]) -> usize {
-    let kept = |record: &Record| if let Record::Transaction(t) = record { t.voucher.len() } else { 0 };
-    records.iter().map(kept).sum()
 }

@@ -1,15 +1,12 @@
 //! Snapshots of a simulated log: folded in pieces, kept as bytes, and recovered from.
 
-use std::collections::BTreeMap;
-
-use florin_core::account::AccountKey;
 use florin_core::coordinator::RoundLimits;
-use florin_core::link::Target;
 use florin_core::replay::Ledger;
-use florin_core::snapshot::{AccountState, Fold, Section, SnapshotRecord, decode};
-use florin_core::state_hash::{LogPosition, state_hash};
+use florin_core::snapshot::{Fold, Section, SnapshotRecord, decode};
+use florin_core::state_hash::LogPosition;
 
 use super::Log;
+use super::invariants::i7_same_state;
 use super::runs::{Runs, SEED};
 use crate::rng::Rng;
 
@@ -78,7 +75,10 @@ impl Snapshot {
         for (at, frame) in log.frames.iter().enumerate() {
             match at < self.frames {
                 true => ledger.note_ids(&frame.view()).expect("ids of a good frame"),
-                false => ledger.apply_frame(&frame.view()).expect("a frame that follows"),
+                false => {
+                    let applied = ledger.apply_frame(&frame.view());
+                    applied.expect("I7: a frame that follows on the log does not follow on the snapshot");
+                }
             }
         }
         ledger
@@ -107,31 +107,6 @@ pub fn recover(
         *snapshot = snapshot.next(log, rng.between(snapshot.frames, log.frames.len()));
     }
     let recovered = snapshot.recover(log, shards, runs, limits);
-    compare(&recovered, &replayed);
+    i7_same_state::same(&recovered, &replayed);
     recovered
-}
-
-/// Panics if two ledgers differ in anything that can be asked of them.
-pub fn compare(one: &Ledger, other: &Ledger) {
-    assert_eq!(states(one), states(other), "accounts differ");
-    assert_eq!(state_hash(one), state_hash(other), "what is beside the accounts differs");
-    assert_eq!(holds(one), holds(other), "open holds differ");
-    assert_eq!(one.coordinator.ids(), other.coordinator.ids(), "the number of ids differs");
-}
-
-/// The open holds of a ledger, by their rows.
-pub fn holds(ledger: &Ledger) -> BTreeMap<u64, Target> {
-    ledger.coordinator.holds().all().map(|hold| (hold.sequence, Target::clone(hold))).collect()
-}
-
-/// The accounts of a ledger, by their keys.
-pub fn states(ledger: &Ledger) -> Vec<(AccountKey, AccountState)> {
-    let of = |slot: usize, shard: usize| {
-        let accounts = ledger.shards[shard].accounts();
-        (accounts.key(slot), accounts.state(slot))
-    };
-    let slots = |shard: usize| (0..ledger.shards[shard].account_count()).map(move |slot| of(slot, shard));
-    let mut all: Vec<_> = (0..ledger.shards.len()).flat_map(slots).collect();
-    all.sort_by_key(|(key, _)| *key);
-    all
 }

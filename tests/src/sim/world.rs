@@ -14,10 +14,13 @@ use florin_core::request::{PostRequest, Side};
 use florin_core::round::{Decision, Results, Round};
 use florin_core::shard::{Ballot, ChangeResult, Changes, Finished, OpenVote, Opening};
 
+use super::invariants::i3_intervals::Promises;
+use super::invariants::i4_positions::Positions;
+use super::invariants::i8_no_trace::Before;
+use super::invariants::{i1_conservation, i5_nothing_early, i7_same_state, i8_no_trace};
 use super::judge::Life;
-use super::promise::Promises;
 use super::runs::Runs;
-use super::{Log, StoredFrame, key};
+use super::{Audit, Log, StoredFrame, key};
 use crate::encode;
 use crate::program::Step;
 use crate::rng::Rng;
@@ -92,6 +95,14 @@ pub struct World {
     down: Vec<VecDeque<Down>>,
     up: Vec<VecDeque<Up>>,
     promises: Vec<Promises>,
+    /// Rounds that each shard has voted on and not finished.
+    open: Vec<VecDeque<Arc<Round>>>,
+    /// What an outsider makes of the rows.
+    audit: Audit,
+    /// Frames of the snapshot that was recovered from, and of the log then.
+    began_at: [u64; 2],
+    /// Moments without a round under way, each after another frame, and the last of them.
+    quiet: (u64, usize),
     limits: RoundLimits,
     next_ticket: Ticket,
     /// What the reader of history has found and not handed over yet.
@@ -103,9 +114,11 @@ pub struct World {
 }
 
 impl World {
-    /// A process that has just recovered this log.
-    pub fn new(ledger: Ledger, log: Log, limits: RoundLimits, runs: Runs) -> World {
+    /// A process that has just recovered this log, from a snapshot of so many frames and what came after it.
+    pub fn new(ledger: Ledger, log: Log, limits: RoundLimits, runs: Runs, snapshot: usize) -> World {
         let shards = ledger.shards.len();
+        let audit = log.audit();
+        let began_at = [snapshot as u64, log.frames.len() as u64];
         World {
             ledger,
             log,
@@ -116,6 +129,10 @@ impl World {
             down: (0..shards).map(|_| VecDeque::new()).collect(),
             up: (0..shards).map(|_| VecDeque::new()).collect(),
             promises: (0..shards).map(|_| Promises::default()).collect(),
+            open: (0..shards).map(|_| VecDeque::new()).collect(),
+            audit,
+            began_at,
+            quiet: (0, 0),
             limits,
             next_ticket: 1,
             looked_up: None,
@@ -145,7 +162,9 @@ impl World {
                 Request::Read
             }
             Step::Heave { institution, heave } => {
-                self.log.heave(&mut self.ledger, *institution, heave);
+                if self.log.heave(&mut self.ledger, *institution, heave) {
+                    self.audit.heave(*institution, heave);
+                }
                 return ticket;
             }
         };
@@ -165,6 +184,37 @@ impl World {
         if let Some(runs) = self.runs.grow(log, durable) {
             self.ledger.coordinator.adopt_runs(runs);
         }
+        self.check_positions();
+    }
+
+    fn check_positions(&self) {
+        let [snapshot, recovered] = self.began_at;
+        let positions = Positions {
+            durable: self.durable.max(recovered),
+            believed: self.ledger.coordinator.durable(),
+            written: self.log.frames.len() as u64,
+            decided: self.ledger.coordinator.last_round(),
+            snapshot,
+            indexed: self.runs.frames() as u64,
+        };
+        positions.check();
+    }
+
+    /// What can be asked of the state in memory while no round is under way.
+    pub fn check_if_quiet(&mut self) {
+        let frames = self.log.frames.len();
+        let (moments, last) = &mut self.quiet;
+        if *last == frames || self.ledger.coordinator.rounds_in_flight() > 0 {
+            return;
+        }
+        *last = frames;
+        *moments += 1;
+        if moments.is_multiple_of(i7_same_state::EVERY) {
+            let shards = [1, 2, 3, 8][(*moments / i7_same_state::EVERY) as usize % 4];
+            i7_same_state::fold(&self.ledger, &self.log, shards, *moments, self.limits);
+        }
+        i1_conservation::ledger(&self.ledger);
+        i8_no_trace::holds(&self.ledger, self.audit.open_holds());
     }
 
     /// What history says of a row.
@@ -215,6 +265,7 @@ impl World {
             life.times.insert(next_round, now);
         }
         self.obey();
+        self.check_positions();
         assert!(self.ledger.coordinator.rounds_in_flight() <= self.limits.open_rounds, "too many rounds are open");
     }
 
@@ -258,16 +309,22 @@ impl World {
         let up = &mut self.up[index];
         match message {
             Down::Run(round) => {
+                let before = Before::of(shard, round.clone());
                 let (decisions, results) = shard.run(&round);
+                before.compare(shard, &decisions);
                 up.push_back(Up::Ran(round.number, decisions, results));
             }
             Down::Prepare(round) => {
+                self.open[index].push_back(round.clone());
                 let ballot = shard.prepare(round.clone());
                 self.promises[index].voted(shard, round.number);
                 up.push_back(Up::Ballot(ballot));
             }
             Down::Finish(number, decisions) => {
+                let round = self.open[index].pop_front().expect("a round that was voted on");
+                let before = Before::of(shard, round);
                 up.push_back(Up::Finished(shard.finish(number, &decisions)));
+                before.compare(shard, &decisions);
                 self.promises[index].finished(shard, number);
             }
             Down::PrepareOpening(opening) => up.push_back(Up::OpeningBallot(shard.prepare_opening(&opening))),
@@ -285,6 +342,9 @@ impl World {
                 read.missing -= 1;
                 for key in &self.read_keys[&ticket] {
                     read.accounts.extend(shard.look_up(key).map(|record| (*key, record)));
+                }
+                if read.is_complete() {
+                    i5_nothing_early::read(read, &self.log);
                 }
             }
         }
@@ -311,10 +371,7 @@ impl World {
                 Command::Read { ticket, after, position } => self.send_all(|| Down::Read(ticket, after, position)),
                 Command::Frame(draft) => self.append(&draft),
                 Command::Answer(answer) => {
-                    // What an answer says of new rows comes after their frame. An answer without any may come before
-                    // the frame that it waits for; whether it waits long enough is seen when a crash releases it.
-                    let new = answer.reply.items().filter(|r| !r.repeat).map(|r| r.sequence).max().unwrap_or(0);
-                    assert!(new <= self.log.last_sequence(), "an answer came before its frame");
+                    i5_nothing_early::answer(&answer, &self.log);
                     let before = self.answers.insert(answer.ticket, answer);
                     assert!(before.is_none(), "a request was answered twice");
                 }
@@ -330,6 +387,7 @@ impl World {
         if let FrameDraft::Posts(finished) = draft {
             assert!(finished.round.posting_count() <= self.limits.postings, "more postings than a round takes");
         }
+        self.audit.frame(&frame);
         self.log.frames.push(frame);
     }
 

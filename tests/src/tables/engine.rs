@@ -32,7 +32,7 @@ impl EngineLedger {
         let limits = RoundLimits::default();
         EngineLedger {
             shards,
-            world: World::new(replay::Ledger::new(shards, limits, 7), Log::default(), limits, Runs::never()),
+            world: World::new(replay::Ledger::new(shards, limits, 7), Log::default(), limits, Runs::never(), 0),
             beside: ModelLedger::default(),
             life: Life::default(),
             now: 0,

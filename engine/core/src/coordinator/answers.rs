@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use florin_planted::{Fault, planted};
+
 use super::{Answer, Assembly, Command, Coordinator, InFlight, Repeat, Ticket, refused, repeat_of};
 use crate::account::EntryResult;
 use crate::compare::counts_entries;
@@ -128,6 +130,7 @@ impl Coordinator {
         if last {
             let Assembly { reply, repeats } = assembly;
             let after = after.unwrap_or(self.last_round());
+            let after = if planted(Fault::AnswerWaitsForNothing) { 0 } else { after };
             self.commands.push_back(Command::Answer(Answer { ticket, after, reply, repeats }));
         } else {
             self.assemblies.insert(ticket, assembly);

@@ -7,6 +7,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use florin_planted::{Fault, planted};
+
 use super::{BATCH, Shard};
 use crate::account::{AccountKey, Effect, EntryResult, HeldResult, Limits};
 use crate::check::{Balances, check_balances};
@@ -233,6 +235,7 @@ impl Shard {
                 // Where a hold or original is named, more than the votes decides.
                 let alone = votes.len() == usize::from(item.effects) && votes.iter().all(|v| *v == Vote::Yes);
                 let certain = alone && matches!(item.kind, ItemKind::Post | ItemKind::Hold);
+                let certain = certain || planted(Fault::DoubtPromisedAsCertain);
                 for (offset, n) in own.enumerate() {
                     self.promise(&mut open, &round, item, n, first + offset, certain);
                 }
@@ -274,7 +277,7 @@ impl Shard {
             if highest { interval.high } else { interval.low }
         };
         let check = |worst: bool| {
-            let (available, gross) = match worst {
+            let (available, gross) = match worst && !planted(Fault::VoteAtBest) {
                 true => (promise.available.low, promise.gross.high),
                 false => (promise.available.high, promise.gross.low),
             };
@@ -401,7 +404,7 @@ impl Shard {
         assert_eq!(round.number, number, "rounds finish in order");
         let entries = Vec::with_capacity(slots.len());
         let mut finished = Finished { round: number, shard: self.index, entries, held: Vec::new() };
-        for (slot, promise) in promises {
+        for (slot, promise) in promises.into_iter().filter(|_| !planted(Fault::PromiseNotTakenBack)) {
             self.undecided.accounts[slot as usize].take(promise);
         }
         let mut next = 0; // index into `slots`: effects of this shard seen so far

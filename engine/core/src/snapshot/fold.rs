@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use florin_planted::{Fault, planted};
+
 use super::{AccountState, Named, SnapshotRecord};
 use crate::account::{AccountKey, Limits};
 use crate::accounts::FirstTerms;
@@ -319,7 +321,8 @@ impl Fold {
                 _ => {}
             }
         }
-        for hold in placed.into_values().filter(|hold| !closed.contains(&hold.sequence)) {
+        let is_open = |hold: &Target| !closed.contains(&hold.sequence) && !planted(Fault::SnapshotWithoutHolds);
+        for hold in placed.into_values().filter(is_open) {
             sink(SnapshotRecord::Hold(hold))?;
         }
         let mut named = named.into_iter().filter(|(name, _)| !closed.contains(&name.target)).peekable();

@@ -1,7 +1,8 @@
-//! What a shard has promised: the intervals of its accounts' available and gross balance.
+//! I3, intervals: low ≤ true ≤ high, and equal when nothing is undecided, for what a shard promises of each account's available
+//! and gross balance.
 //!
-//! What is promised when a shard votes must hold when the round is finished, and where nothing is undecided an interval
-//! is a point.
+//! What is promised when a shard votes must hold when the round is finished. Checked at every vote and finish of every shard;
+//! that intervals are points where nothing is undecided, and never turned round, after every message to a shard.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -36,7 +37,7 @@ impl Promises {
             let [low, high] = promise.bounds[&key];
             let kept = (low.available..=high.available).contains(&now.available)
                 && (low.gross..=high.gross).contains(&now.gross);
-            assert!(kept, "a balance left the interval that was promised");
+            assert!(kept, "I3: a balance left the interval that was promised: {key:?}, {now:?} in [{low:?}, {high:?}]");
         }
     }
 
@@ -45,8 +46,11 @@ impl Promises {
         assert_eq!(shard.has_open_rounds(), !self.open.is_empty());
         for (key, here) in standings(shard) {
             let [low, high] = shard.promised(&key).expect("an account of the shard");
-            assert!(!self.open.is_empty() || [low, high] == [here; 2], "a promise outlived its round");
-            assert!(low.available <= high.available && low.gross <= high.gross, "an interval has turned round");
+            assert!(!self.open.is_empty() || [low, high] == [here; 2], "I3: a promise outlived its round: {key:?}");
+            assert!(
+                low.available <= high.available && low.gross <= high.gross,
+                "I3: an interval has turned round: {key:?}"
+            );
         }
     }
 }
