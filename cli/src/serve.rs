@@ -36,7 +36,8 @@ pub struct ServeArguments {
     /// How the log is written; auto takes direct where the file system has it
     #[arg(long, value_enum, default_value_t = IoName::Auto)]
     io: IoName,
-    /// Make a snapshot of every so many sealed segments of the log, in the background, so that the next start is short; 0 = none
+    /// Make a snapshot of every so many sealed segments of the log, in the background, so that the next start is short; 0 = only those
+    /// that `florin snapshot` asks for
     #[arg(long, value_name = "SEGMENTS", default_value_t = SNAPSHOT_SEGMENTS_DEFAULT)]
     snapshot_every: u64,
     /// Start although this machine's clock is an hour before or 30 days after the log's last entry

@@ -3,6 +3,7 @@
 
 mod lookups;
 mod reads;
+mod snapshots;
 mod watch;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -101,6 +102,7 @@ enum Release {
     Reply(Reply, OnReply),
     Job(Job, OnReply),
     LookUp(Job),
+    Snapshot(OnReply),
 }
 
 /// The actor.
@@ -130,6 +132,8 @@ pub struct CoordinatorActor {
     watchers: Vec<Watcher>,
     /// Pages that history reads for watchers.
     reading: usize,
+    /// Snapshots that were asked for and whose segment cannot be closed yet.
+    orders: Vec<OnReply>,
     alarm: Option<(Instant, SpawnHandle)>,
     address: Option<Addr<CoordinatorActor>>,
     full: bool,
@@ -175,6 +179,7 @@ impl CoordinatorActor {
             held_back: HashMap::new(),
             watchers: Vec::new(),
             reading: 0,
+            orders: Vec::new(),
             alarm: None,
             address: None,
             full: false,
@@ -231,6 +236,7 @@ impl CoordinatorActor {
             | Command::Linked { .. }
             | Command::Watch { .. }
             | Command::Institutions { .. }
+            | Command::Snapshot
             | Command::Assets => (Pending::Own(Box::new(command)), core::Request::Read),
         };
         self.pending.insert(ticket, (pending, on_reply));
@@ -363,6 +369,7 @@ impl CoordinatorActor {
                 core::Command::Answer(answer) => self.answer(answer),
             }
         }
+        self.order_snapshots();
     }
 
     fn tell_shards(&mut self, message: impl Fn() -> ToShard) {
@@ -455,11 +462,15 @@ impl CoordinatorActor {
         }
     }
 
-    fn let_out(&self, release: Release) {
+    fn let_out(&mut self, release: Release) {
         match release {
             Release::Reply(reply, on_reply) => on_reply(reply),
             Release::Job(job, on_reply) => self.history.send(job, on_reply),
             Release::LookUp(job) => self.history.send(job, Box::new(|_| {})),
+            Release::Snapshot(on_reply) => {
+                self.orders.push(on_reply);
+                self.order_snapshots();
+            }
         }
     }
 
@@ -484,6 +495,7 @@ impl CoordinatorActor {
                 self.let_out(release);
             }
         }
+        self.order_snapshots();
         self.serve_watchers();
     }
 
@@ -494,6 +506,7 @@ impl CoordinatorActor {
         }
         self.serve_watchers();
         let asked = !self.pending.is_empty() || !self.held_back.is_empty() || self.reading > 0;
+        assert!(self.orders.is_empty() || self.under_way() > 0, "an order waits for a round that is under way");
         if !self.core.is_idle() || self.under_way() > 0 || !self.gate.is_empty() || asked {
             return;
         }

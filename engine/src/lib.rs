@@ -25,7 +25,7 @@ mod verify;
 pub use backup::{BackupError, BackupReport, back_up, restore};
 pub use handle::*;
 pub use ids::IdStats;
-pub use snapshots::{SnapshotError, SnapshotFolder, SnapshotManifest, SnapshotStats};
+pub use snapshots::{SnapshotError, SnapshotFolder, SnapshotManifest, SnapshotReport, SnapshotStats};
 pub use stages::{Stage, StageFigures, Stages};
 pub use start::{
     Engine, EngineOptions, Placement, SNAPSHOT_SEGMENTS_DEFAULT, StartError, StartReport, Started, abort_on_panic,

@@ -74,7 +74,8 @@ pub struct EngineOptions {
     pub state_hash: bool,
     /// Build the indexes that sealed segments lack, in the background. Without it those that are there are used.
     pub build_indexes: bool,
-    /// Make a snapshot of every so many sealed segments, in the background; 0 = none. Those that are there are used in any case.
+    /// Make a snapshot of every so many sealed segments, in the background; 0 = only when one is asked for. Those that are there are used in
+    /// any case.
     pub snapshot_segments: u64,
 }
 
@@ -255,7 +256,9 @@ pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
     let (shelf, runs_refused) = opened.map_err(|error| StartError::Ids(Box::new(error)))?;
     let seed = shelf.seed();
     let shelf = Arc::new(shelf);
-    let snapshots = SnapshotFolder::new(&options.data, manifest.ledger);
+    let no_path = |source| StartError::System { what: "the path of the data directory", source };
+    // Absolute: whoever asks for a snapshot is told where it is.
+    let snapshots = SnapshotFolder::new(&std::path::absolute(&options.data).map_err(no_path)?, manifest.ledger);
     let empty = || {
         let mut ledger = Ledger::new(options.shards, options.round, seed);
         ledger.coordinator.adopt_runs(shelf.in_memory());
@@ -315,11 +318,7 @@ pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
     };
     let (writer, reader) = recovered.start(Box::new(on_durable), Box::new(on_failure))?;
     let no_thread = |source| StartError::System { what: "history thread", source };
-    let every = options.snapshot_segments;
-    let keeping = match every {
-        0 => None,
-        every => Some(start_keeping(reader.apart(), snapshots, base, every, seed).map_err(no_thread)?),
-    };
+    let keeping = start_keeping(reader.apart(), snapshots, base, options.snapshot_segments, seed).map_err(no_thread)?;
     let (run_address, run_addressed) = std::sync::mpsc::sync_channel::<Addr<CoordinatorActor>>(1);
     let coordinator = std::sync::OnceLock::new();
     let adopt = move |runs: Vec<Arc<Run>>| {

@@ -100,6 +100,7 @@ impl CoordinatorActor {
                     Release::Job(Job::Page { institution, want, after: seen, limit, position }, on_reply),
                 );
             }
+            Command::Snapshot => self.release(after, Release::Snapshot(on_reply)),
             Command::Watch { institution, after, limit, wait_ms } => {
                 let until = Instant::now() + Duration::from_millis(u64::from(wait_ms));
                 self.watch(Watcher { institution, after, limit, until, on_reply, tried: false });
