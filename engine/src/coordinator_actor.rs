@@ -27,6 +27,7 @@ use crate::clock::Clock;
 use crate::handle::{Command, OnReply, Reply};
 use crate::history::{History, Job, Query};
 use crate::inbox::{Arrived, Inbox, Submission};
+use crate::opened::Log;
 use crate::shard_actor::{FromShard, ShardActor, ShardRead, SharedShard, ToShard};
 use crate::stages::{Stage, Stages};
 pub use lookups::Found;
@@ -115,7 +116,7 @@ pub struct CoordinatorActor {
     sent: u64,
     /// The frame of the round that was run last, if the shard laid it out.
     laid_out: Option<(u64, FrameBuffer)>,
-    writer: Option<LogWriter>,
+    log: Log,
     history: History,
     clock: Clock,
     io: String,
@@ -151,7 +152,7 @@ impl CoordinatorActor {
     pub fn new(
         core: core::Coordinator,
         shards: Vec<(Addr<ShardActor>, SharedShard)>,
-        writer: LogWriter,
+        log: Log,
         history: History,
         clock: Clock,
         io: String,
@@ -165,7 +166,7 @@ impl CoordinatorActor {
             only_shard,
             sent: 0,
             laid_out: None,
-            writer: Some(writer),
+            log,
             history,
             clock,
             io,
@@ -285,15 +286,20 @@ impl CoordinatorActor {
         self.stopped || !self.stops.is_empty()
     }
 
+    /// When the next hold is due. As of a point none expires any more.
+    fn next_due(&self) -> Option<u64> {
+        self.core.next_due().filter(|_| !self.is_stopping() && !self.log.is_read_only())
+    }
+
     /// Whether a hold expires with a round that is closed now: rounds are booked after the last row, even if the clock is behind.
     fn is_due(&self, now: u64) -> bool {
         let booked_at = now.max(self.core.last_booked_at() + 1);
-        !self.is_stopping() && self.core.next_due().is_some_and(|due| due <= booked_at)
+        self.next_due().is_some_and(|due| due <= booked_at)
     }
 
     /// Sees to it that something wakes the actor when the next hold is due or the next watch ends.
     fn set_alarm(&mut self, ctx: &mut Context<Self>) {
-        let due = self.core.next_due().filter(|_| !self.is_stopping()).map(|due| {
+        let due = self.next_due().map(|due| {
             let booked_at = self.clock.now().max(self.core.last_booked_at() + 1);
             let wait = Duration::from_nanos(due.saturating_sub(booked_at));
             Instant::now() + if wait.is_zero() { DUE_AGAIN } else { wait }
@@ -314,7 +320,10 @@ impl CoordinatorActor {
         if self.core.waiting_items() == 0 && !due {
             return Some(Ok(())); // Only reads wait.
         }
-        let Some(writer) = self.writer.as_ref().filter(|_| self.stops.is_empty()) else {
+        if self.log.is_read_only() {
+            return Some(Err(Outcome::ReadOnly));
+        }
+        let Some(writer) = self.log.writer().filter(|_| self.stops.is_empty()) else {
             return Some(Err(Outcome::ShuttingDown));
         };
         let bytes = writer.frame_bytes_max() as u64;
@@ -391,7 +400,7 @@ impl CoordinatorActor {
                 self.core.on_ran(round.number, decisions, results);
             }
             None => {
-                let frame = self.writer.as_ref().map(LogWriter::buffer);
+                let frame = self.log.writer().map(LogWriter::buffer);
                 self.sent += 1;
                 self.shards[0].do_send(ToShard::Run(round, frame));
             }
@@ -418,7 +427,8 @@ impl CoordinatorActor {
     }
 
     fn append(&mut self, draft: &FrameDraft) {
-        let writer = self.writer.as_ref().expect("the log is closed after the last frame");
+        let writer =
+            self.log.writer().expect("the log is closed after the last frame, and no round without one has any");
         let head = draft.head();
         let buffer = match self.laid_out.take() {
             Some((number, buffer)) if number == head.number => buffer,
@@ -514,7 +524,7 @@ impl CoordinatorActor {
         // Nothing may keep the actor from ending with its last handle.
         self.address = None;
         self.history.stop();
-        let sealed = self.writer.take().map_or(Ok(()), LogWriter::shutdown);
+        let sealed = self.log.close();
         for done in self.stops.drain(..) {
             // Whoever asked may have gone; then nobody needs to know.
             let _ = done.send(sealed.clone());

@@ -132,10 +132,10 @@ impl SnapshotFolder {
         Ok(ledger)
     }
 
-    /// The state of the newest good snapshot. `empty` makes an empty ledger.
-    pub fn recover(&self, keys: &KeyRing, empty: impl Fn() -> Ledger) -> Result<Recovered, SnapshotError> {
+    /// The state of the newest good snapshot of at most so many frames. `empty` makes an empty ledger.
+    pub fn recover(&self, keys: &KeyRing, frames: u64, empty: impl Fn() -> Ledger) -> Result<Recovered, SnapshotError> {
         let mut refused = Vec::new();
-        for frame in self.positions()?.into_iter().rev() {
+        for frame in self.positions()?.into_iter().rev().filter(|frame| *frame <= frames) {
             let restored =
                 self.manifest(frame, keys).and_then(|manifest| Ok((self.restore(&manifest, empty())?, manifest)));
             match restored {

@@ -145,7 +145,7 @@ impl CoordinatorActor {
     pub(super) fn stats(&self, answers: &[ShardAnswer]) -> EngineStats {
         let counters = self.core.counters();
         let (indexes, snapshots, runs) = (self.history.stats(), self.history.snapshots(), self.history.ids());
-        let log = self.writer.as_ref().map(LogWriter::stats).unwrap_or_default();
+        let log = self.log.writer().map(LogWriter::stats).unwrap_or_default();
         let count = |a: &ShardAnswer| if let ShardAnswer::Count(n) = a { *n as u64 } else { 0 };
         EngineStats {
             shards: self.shards.len(),

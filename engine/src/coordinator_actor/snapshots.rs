@@ -12,9 +12,15 @@ impl CoordinatorActor {
         if self.orders.is_empty() {
             return;
         }
+        if self.log.is_read_only() {
+            for on_reply in self.orders.drain(..) {
+                let why = "this is the ledger as of a point in the past, served for reads only";
+                on_reply(Reply::SnapshotFailed(why.into()));
+            }
+        }
         let under_way = self.core.rounds_in_flight();
         let is_new = self.durable > self.history.snapshots().frame;
-        let room = match self.writer.as_ref().filter(|_| is_new) {
+        let room = match self.log.writer().filter(|_| is_new) {
             Some(writer) => writer.close_segment(under_way),
             None => Room::Ready,
         };
@@ -23,7 +29,7 @@ impl CoordinatorActor {
             // Asked again when the round is durable.
             Room::Soon | Room::Full if under_way > 0 => return,
             Room::Soon | Room::Full => {
-                let why = self.writer.as_ref().and_then(LogWriter::allocation_failure);
+                let why = self.log.writer().and_then(LogWriter::allocation_failure);
                 let why = why.unwrap_or_else(|| "no segment could be allocated".into());
                 for on_reply in self.orders.drain(..) {
                     on_reply(Reply::SnapshotFailed(format!("no room for the next segment of the log ({why})")));
