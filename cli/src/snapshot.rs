@@ -1,6 +1,6 @@
 //! `florin snapshot`: asks for a snapshot of all that is durable now, and checks what was published. The server makes it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
@@ -108,6 +108,6 @@ fn show(report: &SnapshotReport, checked: &Checked, output: Output) {
     }));
 }
 
-fn shown(folder: &PathBuf) -> String {
+fn shown(folder: &Path) -> String {
     if folder.as_os_str().is_empty() { "not a path in UTF-8".into() } else { folder.display().to_string() }
 }
