@@ -109,6 +109,10 @@ fn a_segment_that_is_closed_early_is_sealed_and_the_log_goes_on_in_the_next() {
         assert_eq!((recovered.report().torn_tail.clone(), recovered.report().stray_blocks), (None, 0));
         let mut log = start(recovered, 2_000).unwrap();
         assert_eq!(log.writer.close_segment(0), Room::Ready);
+        log.append_all(1);
+        if life == 0 {
+            assert_eq!(log.reader.sealed(0), [], "a segment without a frame is not closed");
+        }
         for round in 0..4 {
             log.append_all(round);
             let durable = log.append();
@@ -128,11 +132,9 @@ fn a_segment_that_is_closed_early_is_sealed_and_the_log_goes_on_in_the_next() {
         let segments = log.reader.sealed(0).len();
         assert!(segments >= sealed + 5);
         sealed = segments;
-        // Nothing is in the open one.
-        assert_eq!(log.writer.close_segment(0), Room::Ready);
         let next = log.append();
         assert!(log.await_durable(next));
-        assert_eq!(log.reader.sealed(0).len(), sealed, "a segment without a frame is not closed");
+        assert_eq!(log.reader.sealed(0).len(), sealed);
         assert!(!log.reader.await_sealed(next, Duration::ZERO));
         last = next;
         log.writer.shutdown().unwrap();
