@@ -9,7 +9,7 @@ use crate::items::{follow, post};
 use crate::output::Output;
 use crate::{
     account, backup, balance, bench, find, import, init, institution, log, probe_disk, quickstart, serve, show,
-    statement, stats, verify, watch,
+    snapshot, statement, stats, verify, watch,
 };
 
 /// An account engine for payments: double-entry balances, durable and exact
@@ -56,6 +56,7 @@ pub enum Command {
     Verify(verify::VerifyArguments),
     Backup(backup::BackupArguments),
     Restore(backup::RestoreArguments),
+    Snapshot(snapshot::SnapshotArguments),
     Log(log::LogArguments),
     Bench(bench::BenchArguments),
     Stats(stats::StatsArguments),
@@ -74,6 +75,7 @@ impl Command {
                 | Verify(_)
                 | Backup(_)
                 | Restore(_)
+                | Snapshot(_)
                 | Log(_)
                 | Bench(_)
                 | Stats(_)
@@ -122,6 +124,7 @@ impl Command {
             Command::Verify(arguments) => verify::run(arguments, output),
             Command::Backup(arguments) => backup::run(arguments, output),
             Command::Restore(arguments) => backup::run_restore(arguments, output),
+            Command::Snapshot(arguments) => snapshot::run(arguments, output),
             Command::Log(arguments) => log::run(arguments, output),
             Command::Bench(arguments) => bench::run(arguments, output),
             Command::Stats(arguments) => stats::run(arguments, output),

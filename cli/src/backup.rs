@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use florin_engine::{BackupError, BackupReport, back_up, restore};
+use florin_engine::{BackupError, BackupReport, PointReport, Upto, back_up, restore, restore_upto};
 use florin_wal::{CopyError, LockError};
 use serde_json::json;
 
 use crate::amount::format_count;
 use crate::error::{CliError, CliResult, EXIT_FINE, chain};
 use crate::output::Output;
-use crate::verify::{hex, lines, snapshot_error, verify};
+use crate::statement::span::{Bound, parse_bound};
+use crate::verify::{hex, lines, point_json, snapshot_error, verify};
 
 /// Copy a ledger to another folder, while its server is running or not
 ///
@@ -30,6 +31,8 @@ pub struct BackupArguments {
 ///
 /// Copies the log and the snapshot, checks them, puts the keys in place, and verifies the result as `florin verify` does. It can be
 /// served with any number of shards. Stop the old ledger for good before you serve it: two that go on are two ledgers.
+///
+/// With --upto-frame, --upto-sequence or --upto-time it is the ledger as of then, for reads only: nothing can be posted to it.
 #[derive(Debug, Args)]
 pub struct RestoreArguments {
     /// The backup
@@ -41,6 +44,26 @@ pub struct RestoreArguments {
     /// The ledger's new folder; made if it does not exist, else empty
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
+    /// As of this frame
+    #[arg(long, value_name = "N", group = "upto")]
+    upto_frame: Option<u64>,
+    /// As of this row: the last frame that ends at or before it
+    #[arg(long, value_name = "N", group = "upto")]
+    upto_sequence: Option<u64>,
+    /// As of this date or time in UTC, all of what is written included: the last frame whose rows were all booked by then
+    #[arg(long, value_name = "TIME", group = "upto")]
+    upto_time: Option<String>,
+}
+
+impl RestoreArguments {
+    fn upto(&self) -> CliResult<Option<Upto>> {
+        Ok(match (self.upto_frame, self.upto_sequence, &self.upto_time) {
+            (Some(frame), _, _) => Some(Upto::Frame(frame)),
+            (_, Some(sequence), _) => Some(Upto::Sequence(sequence)),
+            (_, _, Some(time)) => Some(Upto::Time(parse_bound("upto-time", time, Bound::Upper)?)),
+            (None, None, None) => None,
+        })
+    }
 }
 
 /// Runs `florin backup`.
@@ -68,6 +91,41 @@ pub fn run(arguments: &BackupArguments, output: Output) -> CliResult {
 
 /// Runs `florin restore`.
 pub fn run_restore(arguments: &RestoreArguments, output: Output) -> CliResult {
+    match arguments.upto()? {
+        Some(upto) => run_restore_upto(arguments, upto, output),
+        None => run_restore_all(arguments, output),
+    }
+}
+
+/// The ledger as of a point.
+fn run_restore_upto(arguments: &RestoreArguments, upto: Upto, output: Output) -> CliResult {
+    let begun = std::time::Instant::now();
+    let report = restore_upto(&arguments.from, &arguments.keys, &arguments.to, upto).map_err(backup_error)?;
+    let PointReport { copied: backup, point, is_end } = &report;
+    for refused in &backup.snapshots_refused {
+        output.text(format!("a snapshot was not copied: {refused}"));
+    }
+    output.text(copied(backup));
+    let verified = verify(&arguments.to)?;
+    lines(&verified).into_iter().for_each(|line| output.text(line));
+    if let Some(error) = snapshot_error(&verified) {
+        return Err(error);
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    output.text(format!("restored to {} ({seconds:.2} s)", arguments.to.display()));
+    if *is_end {
+        output.text("  note: the backup ends there; what the ledger booked after it was made is not in it");
+    }
+    output.text(format!("  next: florin serve --data {}   (reads only)", arguments.to.display()));
+    let mut object = object(backup, seconds);
+    object["state_hash"] = json!(hex(&verified.state_hash));
+    object["point"] = point_json(point);
+    object["is_end"] = json!(is_end);
+    output.object(&object);
+    Ok(EXIT_FINE)
+}
+
+fn run_restore_all(arguments: &RestoreArguments, output: Output) -> CliResult {
     let begun = std::time::Instant::now();
     let report = restore(&arguments.from, &arguments.keys, &arguments.to).map_err(backup_error)?;
     for refused in &report.snapshots_refused {
@@ -140,6 +198,20 @@ fn backup_error(error: BackupError) -> CliError {
         BackupError::Key(_) => {
             CliError::cannot(what, "name the folder with the ledger's keys, as it was in its data folder")
         }
+        BackupError::Lock(LockError::Point { .. }) | BackupError::Log(CopyError::Point { .. }) => CliError::cannot(
+            what,
+            "name a backup of the whole ledger, or the ledger itself; copy the folder as it is for another copy of it",
+        ),
+        BackupError::BeforeAll => {
+            CliError::cannot(what, "choose a later one; `florin log` on a restored ledger lists all frames")
+        }
+        BackupError::BehindAll { .. } => {
+            CliError::cannot(what, "choose an earlier one, take a newer backup, or restore all of it without --upto-…")
+        }
+        BackupError::Frame { .. } => CliError::disagree(
+            what,
+            "use the florin that wrote this log; nothing was changed in the folder that it is in",
+        ),
         BackupError::Lock(LockError::Backup { .. }) => {
             CliError::cannot(what, "copy the folder as it is for another backup of it, or back up the ledger itself")
         }

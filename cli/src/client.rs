@@ -251,6 +251,9 @@ fn server_advice(code: ErrorCode) -> &'static str {
         ErrorCode::HandshakeTimeout | ErrorCode::SlowSender | ErrorCode::FrameCut => {
             "see that the network and the server are not overloaded, then repeat with the same id"
         }
+        ErrorCode::SnapshotFailed => {
+            "mend what the message names (disk, space, permissions), then ask again; payments go on"
+        }
         ErrorCode::PositionUnknown => "begin with an --after of this ledger, or find out what became of its rows",
         // The rest are of bytes that the server does not understand.
         _ => DIFFERENT_VERSION,
@@ -285,6 +288,7 @@ mod tests {
             (server(ErrorCode::TooManyWatches), "wait until a watch ends"),
             (server(ErrorCode::InstitutionUnknown), "florin institution add"),
             (server(ErrorCode::Stopping), "once the server is back"),
+            (server(ErrorCode::SnapshotFailed), "then ask again"),
             (server(ErrorCode::BadVersion), "differ in version"),
             (ClientError::Server { code: 999, message: String::new() }, "differ in version"),
         ];

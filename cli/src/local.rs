@@ -114,6 +114,10 @@ fn start_error(data: &Path, error: &StartError) -> CliError {
         StartError::Lock(LockError::Backup { .. }) => {
             CliError::cannot(what, format!("florin restore --from {folder} --keys KEYS --to NEWDIR, then serve NEWDIR"))
         }
+        StartError::Recover(RecoverError::Point(_)) => CliError::disagree(
+            what,
+            "restore to the point again; without its point.json the folder is a backup, which ends a little behind it",
+        ),
         StartError::Ids(_) => {
             CliError::cannot(what, format!("mend the disk, or remove {folder}/ids: it is made again from the log"))
         }
@@ -126,7 +130,7 @@ fn start_error(data: &Path, error: &StartError) -> CliError {
             what,
             "keep the folder as it is and restore it from a backup or another copy; see docs/operations.md, 'Damage'",
         ),
-        StartError::Lock(LockError::Io { .. })
+        StartError::Lock(LockError::Io { .. } | LockError::Point { .. })
         | StartError::Recover(_)
         | StartError::Log(_)
         | StartError::Snapshots(_) => CliError::cannot(

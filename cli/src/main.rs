@@ -28,6 +28,7 @@ mod progress;
 mod quickstart;
 mod serve;
 mod show;
+mod snapshot;
 mod statement;
 mod stats;
 mod transaction;

@@ -15,6 +15,7 @@ use crate::client::ADDRESS_DEFAULT;
 use crate::error::{CliError, CliResult, EXIT_FINE};
 use crate::local::{Running, ServeSettings};
 use crate::output::Output;
+use crate::verify::{point_json, point_line};
 
 /// Serve a ledger on loopback until SIGTERM or Ctrl-C
 ///
@@ -36,7 +37,8 @@ pub struct ServeArguments {
     /// How the log is written; auto takes direct where the file system has it
     #[arg(long, value_enum, default_value_t = IoName::Auto)]
     io: IoName,
-    /// Make a snapshot of every so many sealed segments of the log, in the background, so that the next start is short; 0 = none
+    /// Make a snapshot of every so many sealed segments of the log, in the background, so that the next start is short; 0 = only those
+    /// that `florin snapshot` asks for
     #[arg(long, value_name = "SEGMENTS", default_value_t = SNAPSHOT_SEGMENTS_DEFAULT)]
     snapshot_every: u64,
     /// Start although this machine's clock is an hour before or 30 days after the log's last entry
@@ -122,6 +124,12 @@ fn announce(running: &Running, output: Output) {
         output.text(format!("a run of ids was left aside: {refused}; it is made again from the log"));
     }
     output.text(report_line(&running.report));
+    if let Some(point) = &running.report.point {
+        output.text(
+            "READS ONLY: this is the ledger as it was, restored to a point; whatever changes it is refused (read_only)",
+        );
+        output.text(point_line(point));
+    }
     output.object(&report_json(&running.report));
     output.text(format!("listening on {}", running.address()));
     output.object(&json!({ "event": "listening", "address": running.address().to_string() }));
@@ -174,6 +182,8 @@ fn report_json(report: &StartReport) -> serde_json::Value {
     let log = &report.log;
     json!({
         "event": "recovered",
+        "reads_only": report.point.is_some(),
+        "point": report.point.as_ref().map(point_json),
         "frames": log.frames.to_string(),
         "last_sequence": log.last_sequence.to_string(),
         "accounts": report.accounts.to_string(),

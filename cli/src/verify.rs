@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use florin_engine::{VerifyError, VerifyReport};
-use serde_json::json;
+use florin_wal::Point;
+use serde_json::{Value, json};
 
 use crate::amount::{format_amount, format_count, format_grouped};
+use crate::dates::{format_instant, instant_json, instant_ns_json};
 use crate::error::{CliError, CliResult, EXIT_FINE};
 use crate::output::Output;
 use crate::progress;
@@ -41,6 +43,7 @@ pub fn run(arguments: &VerifyArguments, output: Output) -> CliResult {
         "frames": report.log.frames.to_string(),
         "log_bytes": report.log.bytes.to_string(),
         "segments": report.log.segments,
+        "point": report.point.as_ref().map(point_json),
         "last_frame": report.log.last_frame.to_string(),
         "last_sequence": report.log.last_sequence.to_string(),
         "head_mac": hex(&report.log.head_mac),
@@ -109,7 +112,8 @@ pub fn verify(data: &Path) -> CliResult<VerifyReport> {
 /// What was found, as lines for people.
 pub fn lines(report: &VerifyReport) -> Vec<String> {
     let n = |count: u64| format_count(count);
-    let mut lines = vec![
+    let mut lines: Vec<String> = report.point.iter().map(point_line).collect();
+    lines.extend([
         format!(
             "log       {} frames, {} bytes in {} segments: checksums, chain and numbering are whole",
             n(report.log.frames),
@@ -126,7 +130,7 @@ pub fn lines(report: &VerifyReport) -> Vec<String> {
             n(report.refused),
             n(report.entries)
         ),
-    ];
+    ]);
     for (asset, sum) in &report.turnover {
         let sum = format_grouped(i128::try_from(*sum).unwrap_or(i128::MAX), asset.scale);
         lines.push(format!("          debits {sum} {} = credits {sum} {}", asset.code, asset.code));
@@ -153,6 +157,22 @@ pub fn lines(report: &VerifyReport) -> Vec<String> {
 fn log_bytes(data: &Path) -> u64 {
     let Ok(files) = std::fs::read_dir(data.join("log")) else { return 0 };
     files.flatten().filter_map(|f| f.metadata().ok()).map(|m| m.len()).sum()
+}
+
+/// As of when a ledger is that was restored to a point.
+pub fn point_line(point: &Point) -> String {
+    let (frame, sequence) = (format_count(point.frame), format_count(point.sequence));
+    format!("as of     frame {frame}, row {sequence}, booked at {}; for reads only", format_instant(point.booked_at_ns))
+}
+
+/// The point of a ledger.
+pub fn point_json(point: &Point) -> Value {
+    json!({
+        "frame": point.frame.to_string(),
+        "sequence": point.sequence.to_string(),
+        "booked_at": instant_json(point.booked_at_ns),
+        "booked_at_ns": instant_ns_json(point.booked_at_ns),
+    })
 }
 
 /// Lower-case hex digits.

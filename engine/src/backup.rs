@@ -47,6 +47,25 @@ pub enum BackupError {
     /// The folder to restore into has something in it.
     #[error("{} is not empty", .0.display())]
     NotEmpty(PathBuf),
+    /// The first frame is behind what was asked for.
+    #[error("nothing in the log is at or before that")]
+    BeforeAll,
+    /// The log ends before what was asked for.
+    #[error("the log ends with frame {frame}, row {sequence}, before that")]
+    BehindAll {
+        /// Its last frame.
+        frame: u64,
+        /// Its last sequence number.
+        sequence: u64,
+    },
+    /// A frame of the log cannot be read.
+    #[error("frame {frame}: {reason}")]
+    Frame {
+        /// Which.
+        frame: u64,
+        /// Why.
+        reason: String,
+    },
     /// A file cannot be written.
     #[error("{}: {source}", file.display())]
     Io {
@@ -69,17 +88,25 @@ pub fn back_up(data: &Path, to: &Path) -> Result<BackupReport, BackupError> {
     copy(data, &KeyRing::load(data)?, to, extent)
 }
 
+/// A ledger is restored into a new or empty folder.
+pub(crate) fn check_empty(to: &Path) -> Result<(), BackupError> {
+    match to.exists() && std::fs::read_dir(to).map_err(failed(to))?.next().is_some() {
+        true => Err(BackupError::NotEmpty(to.to_path_buf())),
+        false => Ok(()),
+    }
+}
+
 /// Makes a ledger in a new or empty folder from a backup and the keys that belong to it, in a folder of their own.
 pub fn restore(from: &Path, keys: &Path, to: &Path) -> Result<BackupReport, BackupError> {
-    let failed = |file: &Path| {
-        let file = file.to_path_buf();
-        move |source| BackupError::Io { file, source }
-    };
-    if to.exists() && std::fs::read_dir(to).map_err(failed(to))?.next().is_some() {
-        return Err(BackupError::NotEmpty(to.to_path_buf()));
-    }
+    check_empty(to)?;
     LedgerManifest::load(from)?;
     let report = copy(from, &KeyRing::load_folder(keys)?, to, Extent::Whole)?;
+    finish(keys, to, "LOCK")?;
+    Ok(report)
+}
+
+/// Puts the keys and the file of the lock in the place of a ledger that was restored.
+pub(crate) fn finish(keys: &Path, to: &Path, lock: &str) -> Result<(), BackupError> {
     let folder = to.join(KEY_FOLDER);
     DirBuilder::new().mode(0o700).create(&folder).map_err(failed(&folder))?;
     for entry in std::fs::read_dir(keys).map_err(failed(keys))? {
@@ -91,12 +118,17 @@ pub fn restore(from: &Path, keys: &Path, to: &Path) -> Result<BackupReport, Back
         let written = created.and_then(|mut new| new.write_all(&text).and_then(|()| new.sync_all()));
         written.map_err(failed(&file))?;
     }
-    let lock = to.join("LOCK");
+    let lock = to.join(lock);
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&lock).map_err(failed(&lock))?;
     for folder in [&folder, to] {
         std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(failed(folder))?;
     }
-    Ok(report)
+    Ok(())
+}
+
+fn failed(file: &Path) -> impl FnOnce(std::io::Error) -> BackupError {
+    let file = file.to_path_buf();
+    move |source| BackupError::Io { file, source }
 }
 
 fn copy(from: &Path, keys: &KeyRing, to: &Path, extent: Extent) -> Result<BackupReport, BackupError> {

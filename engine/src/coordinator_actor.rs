@@ -3,6 +3,7 @@
 
 mod lookups;
 mod reads;
+mod snapshots;
 mod watch;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -27,6 +28,7 @@ use crate::clock::Clock;
 use crate::handle::{Command, OnReply, Reply};
 use crate::history::{History, Job, Query};
 use crate::inbox::{Arrived, Inbox, Submission};
+use crate::opened::Log;
 use crate::shard_actor::{FromShard, ShardActor, ShardRead, SharedShard, ToShard};
 use crate::stages::{Stage, Stages};
 pub use lookups::Found;
@@ -102,6 +104,7 @@ enum Release {
     Reply(Reply, OnReply),
     Job(Job, OnReply),
     LookUp(Job),
+    Snapshot(OnReply),
 }
 
 /// The actor.
@@ -114,7 +117,7 @@ pub struct CoordinatorActor {
     sent: u64,
     /// The frame of the round that was run last, if the shard laid it out.
     laid_out: Option<(u64, FrameBuffer)>,
-    writer: Option<LogWriter>,
+    log: Log,
     history: History,
     clock: Clock,
     io: String,
@@ -131,6 +134,8 @@ pub struct CoordinatorActor {
     watchers: Vec<Watcher>,
     /// Pages that history reads for watchers.
     reading: usize,
+    /// Snapshots that were asked for and whose segment cannot be closed yet.
+    orders: Vec<OnReply>,
     alarm: Option<(Instant, SpawnHandle)>,
     address: Option<Addr<CoordinatorActor>>,
     full: bool,
@@ -148,7 +153,7 @@ impl CoordinatorActor {
     pub fn new(
         core: core::Coordinator,
         shards: Vec<(Addr<ShardActor>, SharedShard)>,
-        writer: LogWriter,
+        log: Log,
         history: History,
         clock: Clock,
         io: String,
@@ -162,7 +167,7 @@ impl CoordinatorActor {
             only_shard,
             sent: 0,
             laid_out: None,
-            writer: Some(writer),
+            log,
             history,
             clock,
             io,
@@ -176,6 +181,7 @@ impl CoordinatorActor {
             held_back: HashMap::new(),
             watchers: Vec::new(),
             reading: 0,
+            orders: Vec::new(),
             alarm: None,
             address: None,
             full: false,
@@ -232,6 +238,7 @@ impl CoordinatorActor {
             | Command::Linked { .. }
             | Command::Watch { .. }
             | Command::Institutions { .. }
+            | Command::Snapshot
             | Command::Assets => (Pending::Own(Box::new(command)), core::Request::Read),
         };
         self.pending.insert(ticket, (pending, on_reply));
@@ -280,15 +287,20 @@ impl CoordinatorActor {
         self.stopped || !self.stops.is_empty()
     }
 
+    /// When the next hold is due. As of a point none expires any more.
+    fn next_due(&self) -> Option<u64> {
+        self.core.next_due().filter(|_| !self.is_stopping() && !self.log.is_read_only())
+    }
+
     /// Whether a hold expires with a round that is closed now: rounds are booked after the last row, even if the clock is behind.
     fn is_due(&self, now: u64) -> bool {
         let booked_at = now.max(self.core.last_booked_at() + 1);
-        !self.is_stopping() && self.core.next_due().is_some_and(|due| due <= booked_at)
+        self.next_due().is_some_and(|due| due <= booked_at)
     }
 
     /// Sees to it that something wakes the actor when the next hold is due or the next watch ends.
     fn set_alarm(&mut self, ctx: &mut Context<Self>) {
-        let due = self.core.next_due().filter(|_| !self.is_stopping()).map(|due| {
+        let due = self.next_due().map(|due| {
             let booked_at = self.clock.now().max(self.core.last_booked_at() + 1);
             let wait = Duration::from_nanos(due.saturating_sub(booked_at));
             Instant::now() + if wait.is_zero() { DUE_AGAIN } else { wait }
@@ -309,7 +321,10 @@ impl CoordinatorActor {
         if self.core.waiting_items() == 0 && !due {
             return Some(Ok(())); // Only reads wait.
         }
-        let Some(writer) = self.writer.as_ref().filter(|_| self.stops.is_empty()) else {
+        if self.log.is_read_only() {
+            return Some(Err(Outcome::ReadOnly));
+        }
+        let Some(writer) = self.log.writer().filter(|_| self.stops.is_empty()) else {
             return Some(Err(Outcome::ShuttingDown));
         };
         let bytes = writer.frame_bytes_max() as u64;
@@ -364,6 +379,7 @@ impl CoordinatorActor {
                 core::Command::Answer(answer) => self.answer(answer),
             }
         }
+        self.order_snapshots();
     }
 
     fn tell_shards(&mut self, message: impl Fn() -> ToShard) {
@@ -385,7 +401,7 @@ impl CoordinatorActor {
                 self.core.on_ran(round.number, decisions, results);
             }
             None => {
-                let frame = self.writer.as_ref().map(LogWriter::buffer);
+                let frame = self.log.writer().map(LogWriter::buffer);
                 self.sent += 1;
                 self.shards[0].do_send(ToShard::Run(round, frame));
             }
@@ -412,7 +428,8 @@ impl CoordinatorActor {
     }
 
     fn append(&mut self, draft: &FrameDraft) {
-        let writer = self.writer.as_ref().expect("the log is closed after the last frame");
+        let writer =
+            self.log.writer().expect("the log is closed after the last frame, and no round without one has any");
         let head = draft.head();
         let buffer = match self.laid_out.take() {
             Some((number, buffer)) if number == head.number => buffer,
@@ -457,11 +474,15 @@ impl CoordinatorActor {
         }
     }
 
-    fn let_out(&self, release: Release) {
+    fn let_out(&mut self, release: Release) {
         match release {
             Release::Reply(reply, on_reply) => on_reply(reply),
             Release::Job(job, on_reply) => self.history.send(job, on_reply),
             Release::LookUp(job) => self.history.send(job, Box::new(|_| {})),
+            Release::Snapshot(on_reply) => {
+                self.orders.push(on_reply);
+                self.order_snapshots();
+            }
         }
     }
 
@@ -486,6 +507,7 @@ impl CoordinatorActor {
                 self.let_out(release);
             }
         }
+        self.order_snapshots();
         self.serve_watchers();
     }
 
@@ -496,6 +518,7 @@ impl CoordinatorActor {
         }
         self.serve_watchers();
         let asked = !self.pending.is_empty() || !self.held_back.is_empty() || self.reading > 0;
+        assert!(self.orders.is_empty() || self.under_way() > 0, "an order waits for a round that is under way");
         if !self.core.is_idle() || self.under_way() > 0 || !self.gate.is_empty() || asked {
             return;
         }
@@ -503,7 +526,7 @@ impl CoordinatorActor {
         // Nothing may keep the actor from ending with its last handle.
         self.address = None;
         self.history.stop();
-        let sealed = self.writer.take().map_or(Ok(()), LogWriter::shutdown);
+        let sealed = self.log.close();
         for done in self.stops.drain(..) {
             // Whoever asked may have gone; then nobody needs to know.
             let _ = done.send(sealed.clone());

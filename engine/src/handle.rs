@@ -11,6 +11,7 @@ use florin_core::institution::Institution;
 use florin_core::request::{ChangeRequest, ControlRequest, OpenRequest, PostRequest};
 use serde::Serialize;
 
+use crate::snapshots::SnapshotReport;
 use crate::stages::StageFigures;
 
 /// Most account ids in one look-up.
@@ -134,6 +135,8 @@ pub enum Command {
     Assets,
     /// Figures about the engine.
     Stats,
+    /// Make a snapshot of all that is durable once everything before this command is.
+    Snapshot,
 }
 
 /// The answers.
@@ -174,6 +177,10 @@ pub enum Reply {
     Assets(Vec<Asset>),
     /// To `Stats`.
     Stats(Box<EngineStats>),
+    /// To `Snapshot`; none = the log has no frame.
+    Snapshot(Option<SnapshotReport>),
+    /// To `Snapshot`: none could be made, and why.
+    SnapshotFailed(String),
     /// To `Statement`: the paging token is not of this account.
     ForeignToken,
     /// To a read: no such institution is registered.

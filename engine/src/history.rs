@@ -151,7 +151,7 @@ pub struct History {
     originals: Worker,
     pages: Worker,
     building: Building,
-    keeping: Option<Keeping>,
+    keeping: Keeping,
     ids: IdsKeeping,
 }
 
@@ -167,7 +167,7 @@ impl History {
         reader: LogReader,
         data: &Path,
         build_indexes: bool,
-        keeping: Option<Keeping>,
+        keeping: Keeping,
         (shelf, ids): (Arc<Shelf>, IdsKeeping),
     ) -> std::io::Result<History> {
         let catalog = Arc::new(Catalog::new(data, reader.ledger()));
@@ -196,7 +196,12 @@ impl History {
 
     /// What snapshots there are.
     pub fn snapshots(&self) -> SnapshotStats {
-        self.keeping.as_ref().map(Keeping::stats).unwrap_or_default()
+        self.keeping.stats()
+    }
+
+    /// Asks for a snapshot: see [`Keeping::order`].
+    pub fn order_snapshot(&self, upto: u64, on_reply: OnReply) {
+        self.keeping.order(upto, on_reply);
     }
 
     /// What runs of ids there are.
@@ -210,7 +215,7 @@ impl History {
         self.originals.stop();
         self.pages.stop();
         self.building.stop();
-        self.keeping.iter_mut().for_each(Keeping::stop);
+        self.keeping.stop();
         self.ids.stop();
     }
 }

@@ -6,6 +6,7 @@
 
 mod background;
 mod backup;
+mod backup_upto;
 mod clock;
 mod coordinator_actor;
 mod files;
@@ -15,6 +16,7 @@ mod handle;
 mod history;
 mod ids;
 mod inbox;
+mod opened;
 mod pace;
 mod shard_actor;
 mod snapshots;
@@ -23,9 +25,10 @@ mod start;
 mod verify;
 
 pub use backup::{BackupError, BackupReport, back_up, restore};
+pub use backup_upto::{PointReport, Upto, restore_upto};
 pub use handle::*;
 pub use ids::IdStats;
-pub use snapshots::{SnapshotError, SnapshotFolder, SnapshotManifest, SnapshotStats};
+pub use snapshots::{SnapshotError, SnapshotFolder, SnapshotManifest, SnapshotReport, SnapshotStats};
 pub use stages::{Stage, StageFigures, Stages};
 pub use start::{
     Engine, EngineOptions, Placement, SNAPSHOT_SEGMENTS_DEFAULT, StartError, StartReport, Started, abort_on_panic,

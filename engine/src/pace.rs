@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, RecvTimeoutError};
+use crossbeam::channel::{Receiver, never, select};
 use florin_wal::LogReader;
 
 /// The log counts as being written for so long after its last frame.
@@ -100,12 +100,18 @@ impl Pace {
 
     /// Rests for a time, or until the engine stops.
     pub fn rest(&mut self, time: Duration) -> Result<(), Stopped> {
-        let told = self.stopped.recv_timeout(time);
+        self.rest_or(time, &never::<()>()).map(drop)
+    }
+
+    /// Rests for a time, or until something comes, or until the engine stops.
+    pub fn rest_or<T>(&mut self, time: Duration, coming: &Receiver<T>) -> Result<Option<T>, Stopped> {
+        let came = select! {
+            recv(self.stopped) -> _ => Err(Stopped),
+            recv(coming) -> came => Ok(came.ok()),
+            default(time) => Ok(None),
+        };
         (self.resumed, self.bytes) = (Instant::now(), 0);
-        match told {
-            Err(RecvTimeoutError::Timeout) => Ok(()),
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => Err(Stopped),
-        }
+        came
     }
 }
 

@@ -9,8 +9,8 @@ mod keeper;
 mod manifest;
 mod state_file;
 
-pub use keeper::SnapshotStats;
 pub(crate) use keeper::{Keeping, start_keeping};
+pub use keeper::{SnapshotReport, SnapshotStats};
 pub use manifest::SnapshotManifest;
 
 use std::fs::File;
@@ -101,7 +101,8 @@ impl SnapshotFolder {
         entries.collect::<Result<_, _>>().map_err(failed)
     }
 
-    fn path(&self, frame: u64) -> PathBuf {
+    /// Where a snapshot is, or would be.
+    pub fn path(&self, frame: u64) -> PathBuf {
         self.folder.join(format!("{frame:020}"))
     }
 
@@ -131,10 +132,10 @@ impl SnapshotFolder {
         Ok(ledger)
     }
 
-    /// The state of the newest good snapshot. `empty` makes an empty ledger.
-    pub fn recover(&self, keys: &KeyRing, empty: impl Fn() -> Ledger) -> Result<Recovered, SnapshotError> {
+    /// The state of the newest good snapshot of at most so many frames. `empty` makes an empty ledger.
+    pub fn recover(&self, keys: &KeyRing, frames: u64, empty: impl Fn() -> Ledger) -> Result<Recovered, SnapshotError> {
         let mut refused = Vec::new();
-        for frame in self.positions()?.into_iter().rev() {
+        for frame in self.positions()?.into_iter().rev().filter(|frame| *frame <= frames) {
             let restored =
                 self.manifest(frame, keys).and_then(|manifest| Ok((self.restore(&manifest, empty())?, manifest)));
             match restored {
@@ -184,7 +185,7 @@ impl SnapshotFolder {
     }
 
     /// The manifest of a snapshot that is good to its last record.
-    fn check(&self, frame: u64, keys: &KeyRing) -> Result<SnapshotManifest, SnapshotError> {
+    pub fn check(&self, frame: u64, keys: &KeyRing) -> Result<SnapshotManifest, SnapshotError> {
         let manifest = self.manifest(frame, keys)?;
         self.records(&manifest)?.try_for_each(|record| record.map(drop))?;
         Ok(manifest)

@@ -12,8 +12,8 @@ use florin_core::limits::SHARDS_MAX;
 use florin_core::replay::{Ledger, ReplayError};
 use florin_core::state_hash::state_hash;
 use florin_wal::{
-    DataLock, Frame, GroupTimes, IoMode, KeyRing, LedgerManifest, LockError, LogFailure, LogOptions, RecoverError,
-    RecoveryReport,
+    DataLock, Frame, GroupTimes, IoMode, KeyRing, LedgerManifest, LockError, LogFailure, LogOptions, Point,
+    RecoverError, RecoveryReport,
 };
 use tokio::sync::oneshot;
 
@@ -23,6 +23,7 @@ use crate::handle::{Command, OnReply, Reply};
 use crate::history::History;
 use crate::ids::{Shelf, start_keeping_ids};
 use crate::inbox::Submission;
+use crate::opened::Opened;
 use crate::shard_actor::{ShardActor, SharedShard};
 use crate::snapshots::{SnapshotError, SnapshotFolder, SnapshotManifest, start_keeping};
 use crate::stages::{Stage, Stages};
@@ -74,7 +75,8 @@ pub struct EngineOptions {
     pub state_hash: bool,
     /// Build the indexes that sealed segments lack, in the background. Without it those that are there are used.
     pub build_indexes: bool,
-    /// Make a snapshot of every so many sealed segments, in the background; 0 = none. Those that are there are used in any case.
+    /// Make a snapshot of every so many sealed segments, in the background; 0 = only when one is asked for. Those that are there are used in
+    /// any case.
     pub snapshot_segments: u64,
 }
 
@@ -137,6 +139,8 @@ pub enum StartError {
 pub struct StartReport {
     /// What recovery found in the log.
     pub log: RecoveryReport,
+    /// The point that the ledger is as of, for reads only; none = all of it is served.
+    pub point: Option<Point>,
     /// The snapshot that it went on from.
     pub snapshot: Option<SnapshotManifest>,
     /// Why newer snapshots were left aside.
@@ -248,20 +252,27 @@ pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
     }
     abort_on_panic();
     let begun = Instant::now();
-    let lock = DataLock::acquire(&options.data)?;
+    let lock = match Point::is_in(&options.data) {
+        true => DataLock::acquire_for_reads(&options.data)?,
+        false => DataLock::acquire(&options.data)?,
+    };
     let manifest = LedgerManifest::load(&options.data).map_err(RecoverError::Manifest)?;
     let keys = KeyRing::load(&options.data).map_err(RecoverError::Key)?;
-    let opened = Shelf::open(&options.data, manifest.ledger, random_seed()?);
+    let point = Point::load(&options.data, manifest.ledger, &keys).map_err(RecoverError::Point)?;
+    let (frames, rows) = point.as_ref().map_or((u64::MAX, u64::MAX), |point| (point.frame, point.sequence));
+    let opened = Shelf::open(&options.data, manifest.ledger, random_seed()?, rows);
     let (shelf, runs_refused) = opened.map_err(|error| StartError::Ids(Box::new(error)))?;
     let seed = shelf.seed();
     let shelf = Arc::new(shelf);
-    let snapshots = SnapshotFolder::new(&options.data, manifest.ledger);
+    let no_path = |source| StartError::System { what: "the path of the data directory", source };
+    // Absolute: whoever asks for a snapshot is told where it is.
+    let snapshots = SnapshotFolder::new(&std::path::absolute(&options.data).map_err(no_path)?, manifest.ledger);
     let empty = || {
         let mut ledger = Ledger::new(options.shards, options.round, seed);
         ledger.coordinator.adopt_runs(shelf.in_memory());
         ledger
     };
-    let found = snapshots.recover(&keys, empty)?;
+    let found = snapshots.recover(&keys, frames, empty)?;
     let (mut ledger, base) = match found.base {
         Some((ledger, base)) => (ledger, Some(base)),
         None => (empty(), None),
@@ -269,7 +280,7 @@ pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
     let snapshot = base.as_ref().map_or(0, |base| base.frame);
     let ids = shelf.last_frame();
     let log_options = LogOptions { io: options.io, buffers: WRITER_BUFFERS, snapshot, ids, ..LogOptions::default() };
-    let recovered = florin_wal::recover(&options.data, lock, log_options, &mut |frame: Frame<'_>| {
+    let opened = Opened::open(&options.data, lock, log_options, point.as_ref(), &mut |frame: Frame<'_>| {
         if let Some(run) = shelf.of_another_log(&frame.head) {
             return Err(of_another_log(&run.display().to_string()));
         }
@@ -278,13 +289,16 @@ pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
             None => ledger.apply_frame(&view(&frame)?),
         }
     })?;
-    if let Some(why) = distrust(wall_ns(), ledger.coordinator.last_booked_at()).filter(|_| !options.accept_clock) {
+    // Nothing is booked as of a point.
+    let books = point.is_none() && !options.accept_clock;
+    if let Some(why) = distrust(wall_ns(), ledger.coordinator.last_booked_at()).filter(|_| books) {
         return Err(StartError::Clock(why));
     }
-    let frame_bytes = options.round.frame_bytes.min(recovered.frame_bytes_max());
+    let frame_bytes = options.round.frame_bytes.min(opened.frame_bytes_max());
     ledger.coordinator.set_round_limits(RoundLimits { frame_bytes, ..options.round });
     let report = StartReport {
-        log: recovered.report().clone(),
+        log: opened.report().clone(),
+        point: point.clone(),
         snapshot: base.clone(),
         snapshots_refused: found.refused.iter().map(|error| error.to_string()).collect(),
         accounts: ledger.shards.iter().map(|s| s.account_count()).sum(),
@@ -313,13 +327,10 @@ pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
         eprintln!("florin: nothing more is acknowledged; the process ends. Mend the cause and start it again");
         std::process::abort();
     };
-    let (writer, reader) = recovered.start(Box::new(on_durable), Box::new(on_failure))?;
+    let (log, reader) = opened.start(Box::new(on_durable), Box::new(on_failure))?;
     let no_thread = |source| StartError::System { what: "history thread", source };
-    let every = options.snapshot_segments;
-    let keeping = match every {
-        0 => None,
-        every => Some(start_keeping(reader.apart(), snapshots, base, every, seed).map_err(no_thread)?),
-    };
+    let every = if point.is_some() { 0 } else { options.snapshot_segments };
+    let keeping = start_keeping(reader.apart(), snapshots, base, every, seed).map_err(no_thread)?;
     let (run_address, run_addressed) = std::sync::mpsc::sync_channel::<Addr<CoordinatorActor>>(1);
     let coordinator = std::sync::OnceLock::new();
     let adopt = move |runs: Vec<Arc<Run>>| {
@@ -341,9 +352,11 @@ pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
         (address, shared)
     };
     let shards = ledger.shards.into_iter().enumerate().map(place).collect();
-    let actor = CoordinatorActor::new(ledger.coordinator, shards, writer, history, Clock::start(), io, common.clone());
+    let actor = CoordinatorActor::new(ledger.coordinator, shards, log, history, Clock::start(), io, common.clone());
     let coordinator = actor.start();
-    address.send(coordinator.clone()).expect("the writer's thread waits for the first frame");
+    // As of a point there is no writer, so nobody waits for it.
+    let is_told = address.send(coordinator.clone()).is_ok();
+    assert!(is_told || report.point.is_some(), "the writer's thread waits for the first frame");
     run_address.send(coordinator.clone()).expect("the thread of ids waits for the first run");
     Ok(Started { engine: Engine { coordinator, common }, report })
 }

@@ -17,7 +17,7 @@ use florin_core::outcome::Outcome;
 use florin_core::replay::Ledger;
 use florin_core::request::{Action, ItemKind, Side};
 use florin_core::state_hash::{LogPosition, State, hash_of, state_hash};
-use florin_wal::{DataLock, Frame, KeyRing, LedgerManifest, LockError, RecoverError, RecoveryReport};
+use florin_wal::{DataLock, Frame, KeyRing, LedgerManifest, LockError, Point, RecoverError, RecoveryReport};
 
 use crate::snapshots::{SnapshotFolder, SnapshotManifest};
 use crate::start::view;
@@ -30,6 +30,8 @@ const COMPARED_SHARDS: usize = 3;
 pub struct VerifyReport {
     /// The log.
     pub log: RecoveryReport,
+    /// The point that the ledger is as of; what is behind it was not looked at.
+    pub point: Option<Point>,
     /// Transactions posted.
     pub posted: u64,
     /// Transactions refused and recorded.
@@ -73,13 +75,14 @@ pub enum VerifyError {
 
 /// Verifies a data directory that no server is running on. `progress` is told the bytes of each frame.
 pub fn verify(data: &Path, progress: &mut dyn FnMut(u64)) -> Result<VerifyReport, VerifyError> {
-    let _lock = DataLock::acquire(data).map_err(|error| match error {
+    let lock = if Point::is_in(data) { DataLock::acquire_for_reads(data) } else { DataLock::acquire(data) };
+    let _lock = lock.map_err(|error| match error {
         LockError::Held { .. } => VerifyError::Running(error),
         other => VerifyError::CouldNotRun(other.to_string()),
     })?;
     let mut fold = Fold::default();
     let mut ledger = Ledger::new(COMPARED_SHARDS, RoundLimits::default(), 0);
-    let mut snapshots = Snapshots::read(data)?;
+    let (mut snapshots, point) = Snapshots::read(data)?;
     let scanned = florin_wal::scan(data, &mut |frame: Frame<'_>| {
         progress((frame.payload.len() + frame.vouchers.len()) as u64);
         let view = view(&frame).map_err(|e| e.to_string())?;
@@ -103,7 +106,7 @@ pub fn verify(data: &Path, progress: &mut dyn FnMut(u64)) -> Result<VerifyReport
     }
     let Fold { posted, refused, entries, accounts, .. } = fold;
     let (accounts, snapshots) = (accounts.len() as u64, snapshots.checked());
-    Ok(VerifyReport { log, posted, refused, entries, accounts, turnover, state_hash: folded, snapshots })
+    Ok(VerifyReport { log, point, posted, refused, entries, accounts, turnover, state_hash: folded, snapshots })
 }
 
 /// The snapshots of a ledger, and what was found of each.
@@ -116,12 +119,16 @@ struct Loaded {
 }
 
 impl Snapshots {
-    fn read(data: &Path) -> Result<Snapshots, VerifyError> {
+    /// Those of a data directory up to its point, if it has one.
+    fn read(data: &Path) -> Result<(Snapshots, Option<Point>), VerifyError> {
         let could_not = |error: &dyn std::fmt::Display| VerifyError::CouldNotRun(error.to_string());
         let manifest = LedgerManifest::load(data).map_err(|error| could_not(&error))?;
         let keys = KeyRing::load(data).map_err(|error| could_not(&error))?;
+        let point = Point::load(data, manifest.ledger, &keys);
+        let point = point.map_err(|error| VerifyError::Damage(error.to_string()))?;
         let folder = SnapshotFolder::new(data, manifest.ledger);
-        let positions = folder.positions().map_err(|error| could_not(&error))?;
+        let mut positions = folder.positions().map_err(|error| could_not(&error))?;
+        positions.retain(|frame| point.as_ref().is_none_or(|point| *frame <= point.frame));
         let read = |frame: u64| {
             let loaded = folder.manifest(frame, &keys).and_then(|manifest| {
                 let ledger = folder.restore(&manifest, Ledger::new(COMPARED_SHARDS, RoundLimits::default(), 0))?;
@@ -132,7 +139,7 @@ impl Snapshots {
                 Err(error) => (CheckedSnapshot { frame, wrong: Some(error.to_string()), foreign: false }, None),
             }
         };
-        Ok(Snapshots(positions.into_iter().map(read).collect()))
+        Ok((Snapshots(positions.into_iter().map(read).collect()), point))
     }
 
     /// Compares the snapshot after a frame, if there is one, with the fold up to there.

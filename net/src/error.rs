@@ -57,6 +57,8 @@ pub enum ErrorCode {
     Stopping = 105,
     /// A page is to begin after a row that there is not.
     PositionUnknown = 106,
+    /// No snapshot could be made.
+    SnapshotFailed = 107,
 }
 
 /// All error codes with their published names.
@@ -85,6 +87,7 @@ pub const ERROR_CODES: &[(ErrorCode, &str)] = &[
     (ErrorCode::InstitutionUnknown, "institution_unknown"),
     (ErrorCode::Stopping, "stopping"),
     (ErrorCode::PositionUnknown, "position_unknown"),
+    (ErrorCode::SnapshotFailed, "snapshot_failed"),
 ];
 
 impl ErrorCode {

@@ -49,10 +49,12 @@ pub enum Operation {
     Watch = 17,
     /// The institutions.
     Institutions = 18,
+    /// Make a snapshot now.
+    Snapshot = 19,
 }
 
 /// All operations with their names, in the order of their numbers.
-pub const OPERATIONS: [(Operation, &str); 18] = [
+pub const OPERATIONS: [(Operation, &str); 19] = [
     (Operation::Hello, "hello"),
     (Operation::Ping, "ping"),
     (Operation::OpenAccounts, "open_accounts"),
@@ -71,6 +73,7 @@ pub const OPERATIONS: [(Operation, &str); 18] = [
     (Operation::Linked, "linked"),
     (Operation::Watch, "watch"),
     (Operation::Institutions, "institutions"),
+    (Operation::Snapshot, "snapshot"),
 ];
 
 impl Operation {

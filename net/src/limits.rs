@@ -39,6 +39,8 @@ pub const TRANSACTION_REPLY_BYTES_MAX: usize =
 pub const ACCOUNT_REPLY_BYTES_MAX: usize = size_of::<AccountReplyRow>() + ATTRIBUTES_BYTES_MAX;
 /// Most bytes of one entry of a statement: an account change has a reason and no voucher.
 pub const ENTRY_REPLY_BYTES_MAX: usize = size_of::<EntryRow>() + VOUCHER_BYTES_MAX;
+/// Longest path of a folder in a reply, bytes: Linux has none that is longer.
+pub const FOLDER_BYTES_MAX: usize = 4096;
 /// Bytes before the rows of a look-up's reply: the position.
 pub const POSITION_BYTES: usize = 8;
 
@@ -74,7 +76,7 @@ const _: () = assert!(
 );
 const _: () = assert!(ASSETS_MAX * size_of::<AssetRow>() <= REPLY_BYTES_MAX);
 const _: () = assert!(INSTITUTIONS_MAX * size_of::<InstitutionRow>() <= REPLY_BYTES_MAX);
-const _: () = assert!(INSTITUTION_NAME_BYTES_MAX <= NAME_BYTES_MAX);
+const _: () = assert!(INSTITUTION_NAME_BYTES_MAX <= NAME_BYTES_MAX && FOLDER_BYTES_MAX <= u16::MAX as usize);
 // Every request fits.
 const _: () = assert!(LOOK_UP_ACCOUNTS_MAX * 16 <= REQUEST_BYTES_MAX);
 const _: () = assert!(LOOK_UP_TRANSACTIONS_MAX * 16 <= REQUEST_BYTES_MAX);

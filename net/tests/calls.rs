@@ -131,6 +131,7 @@ impl Known {
             Command::Stats => {
                 ("stats".into(), Reply::Stats(Box::new(EngineStats { accounts: 12, ..EngineStats::default() })))
             }
+            Command::Snapshot => ("snapshot".into(), Reply::Snapshot(None)),
         }
     }
 }

@@ -45,6 +45,7 @@ fn decode_reply(operation: Operation, count: u32, payload: &[u8]) -> Result<Stri
             format!("{:?}", codec::transactions::decode_page(count, payload)?)
         }
         Operation::Institutions => format!("{:?}", codec::institutions::decode(count, payload)?),
+        Operation::Snapshot => format!("{:?}", codec::snapshots::decode(count, payload)?),
         Operation::Assets => format!("{:?}", codec::assets::decode(count, payload)?),
     })
 }
@@ -87,6 +88,7 @@ fn sample_requests() -> Vec<Vec<u8>> {
         request(Operation::Linked, 16, 0, &encode_related(9, 8, 1)),
         request(Operation::Watch, 17, 0, &encode_watch(9, 1_000, 60_000)),
         request(Operation::Institutions, 18, 0, &[]),
+        request(Operation::Snapshot, 19, 0, &[]),
     ];
     requests.extend(statements);
     requests
@@ -111,6 +113,8 @@ fn sample_replies(random: &mut Random) -> Vec<(Operation, Reply)> {
         (Operation::Watch, Reply::TransactionPage(random.transaction_page(0, 2, 0))),
         (Operation::Watch, Reply::TransactionPage(random.transaction_page(3, 20, 100))),
         (Operation::Institutions, Reply::Institutions((0..5).map(|_| random.institution()).collect())),
+        (Operation::Snapshot, Reply::Snapshot(None)),
+        (Operation::Snapshot, Reply::Snapshot(Some(random.snapshot()))),
     ]
 }
 
@@ -158,7 +162,9 @@ fn every_reply_comes_back_as_the_value_it_was() {
                 Reply::Institutions(value) => {
                     assert_eq!(codec::institutions::decode(count, payload).unwrap(), value);
                 }
+                Reply::Snapshot(value) => assert_eq!(codec::snapshots::decode(count, payload).unwrap(), value),
                 Reply::ForeignToken
+                | Reply::SnapshotFailed(_)
                 | Reply::InstitutionUnknown
                 | Reply::PositionUnknown(_)
                 | Reply::Stopping

@@ -53,7 +53,7 @@ fn each_fault_has_its_error_code_and_closes_the_connection() {
         ("version 2", put(ping(), 8, &[2]), ErrorCode::BadVersion),
         ("direction", put(ping(), 9, &[Operation::Ping as u8 | REPLY_BIT]), ErrorCode::BadHeader),
         ("operation 0", put(ping(), 9, &[0]), ErrorCode::UnknownOperation),
-        ("operation 19", put(ping(), 9, &[19]), ErrorCode::UnknownOperation),
+        ("operation 20", put(ping(), 9, &[20]), ErrorCode::UnknownOperation),
         ("flag 2", put(post(), 10, &[2]), ErrorCode::BadHeader),
         ("flag of a post on a ping", put(ping(), 10, &[WANT_POSTINGS as u8]), ErrorCode::BadHeader),
         ("reserved", put(ping(), 28, &[1]), ErrorCode::BadHeader),
@@ -112,6 +112,7 @@ fn each_fault_has_its_error_code_and_closes_the_connection() {
         ("a reason that is missing", request(Operation::ChangeAccounts, 7, 1, &[1; 128]), ErrorCode::MalformedPayload),
         ("postings of a change", put(change(), 10, &[WANT_POSTINGS as u8]), ErrorCode::BadHeader),
         ("institutions with payload", request(Operation::Institutions, 7, 0, &[0]), ErrorCode::BadLength),
+        ("a snapshot with payload", request(Operation::Snapshot, 7, 0, &[0]), ErrorCode::BadLength),
         ("second hello", hello(), ErrorCode::HelloRepeated),
     ];
     local(async {

@@ -142,7 +142,7 @@ fn bad(random: &mut Random, large: &[u8]) -> Bad {
             make("slow sender of a large frame", greeted(&large[..cut]), false, SlowSender)
         }
         11 => {
-            let operation = 19 + random.below(109) as u8;
+            let operation = 20 + random.below(108) as u8;
             make("unknown operation", greeted(&with(post, 9, &[operation])), false, UnknownOperation)
         }
         12 => make("no hello", post, false, HelloExpected),

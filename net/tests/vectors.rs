@@ -169,6 +169,8 @@ fn vectors() -> Vec<(&'static str, Vec<u8>)> {
         ("watch.reply", reply(Op::Watch, 16, 0, &page)),
         ("institutions.request", request(Op::Institutions, 17, 0, 0, &[])),
         ("institutions.reply", reply(Op::Institutions, 17, 0, &Reply::Institutions(institutions()))),
+        ("snapshot.request", request(Op::Snapshot, 18, 0, 0, &[])),
+        ("snapshot.reply", reply(Op::Snapshot, 18, 0, &Reply::Snapshot(Some(snapshot())))),
         ("error.reply", payload(|out| codec::errors::append(out, 0, 12, &unknown))),
     ]
 }
@@ -257,6 +259,8 @@ fn encoding_gives_the_published_bytes_and_they_decode_to_the_values() {
     }
     let (count, bytes) = decode("institutions.reply");
     assert_eq!(codec::institutions::decode(count, bytes).unwrap(), institutions());
+    let (count, bytes) = decode("snapshot.reply");
+    assert_eq!(codec::snapshots::decode(count, bytes).unwrap(), Some(snapshot()));
     let (code, text) = codec::errors::decode(decode("error.reply").1).unwrap();
     assert_eq!((code, text.as_str()), (4, "operation 99 does not exist"));
     // The figures of a server grow with its releases, so they have no vector; they are JSON.

@@ -12,6 +12,7 @@ use crate::key::{KEY_FOLDER, KeyRing};
 use crate::ledger::{LedgerManifest, MANIFEST_FILE};
 use crate::limits::BLOCK_BYTES;
 use crate::lock::LOCK_FILE;
+use crate::point::{POINT_FILE, Point};
 use crate::recover::read_watermark;
 use crate::segments::{LOG_FOLDER, segment_name};
 use crate::storage::Access;
@@ -63,6 +64,9 @@ pub fn copy_log(
     snapshot: u64,
 ) -> Result<CopyReport, CopyError> {
     let manifest = LedgerManifest::load(data).map_err(RecoverError::Manifest)?;
+    if Point::is_in(data) {
+        return Err(CopyError::Point { folder: data.to_path_buf() });
+    }
     if is_in_a_ledger(to).map_err(CopyError::io(to))? {
         return Err(CopyError::IsLedger { folder: to.to_path_buf() });
     }
@@ -105,7 +109,7 @@ pub fn copy_log(
 }
 
 /// Whether a folder, or one above it, has what only a ledger has that is served, or may be.
-fn is_in_a_ledger(to: &Path) -> io::Result<bool> {
+pub(crate) fn is_in_a_ledger(to: &Path) -> io::Result<bool> {
     let to = std::path::absolute(to)?;
     let is_ledger = |folder: &Path| {
         folder.join(MANIFEST_FILE).exists() && [LOCK_FILE, KEY_FOLDER].iter().any(|name| folder.join(name).exists())
@@ -114,9 +118,10 @@ fn is_in_a_ledger(to: &Path) -> io::Result<bool> {
 }
 
 /// What an interrupted copy may leave before it has a manifest.
-const LEFT_OVERS: [&str; 5] = [LOG_FOLDER, "snapshots", WATERMARK_FILE, "watermark.new", "ledger.json.new"];
+const LEFT_OVERS: [&str; 7] =
+    [LOG_FOLDER, "snapshots", WATERMARK_FILE, "watermark.new", "ledger.json.new", POINT_FILE, "point.json.new"];
 
-fn prepare(to: &Path) -> Result<(), CopyError> {
+pub(crate) fn prepare(to: &Path) -> Result<(), CopyError> {
     DirBuilder::new().recursive(true).mode(0o750).create(to).map_err(CopyError::io(to))?;
     for entry in std::fs::read_dir(to).map_err(CopyError::io(to))? {
         let name = entry.map_err(CopyError::io(to))?.file_name();
@@ -131,7 +136,7 @@ fn prepare(to: &Path) -> Result<(), CopyError> {
     sync_directory(parent).map_err(CopyError::io(parent))
 }
 
-fn open_storage(folder: &Path) -> Result<DiskStorage, CopyError> {
+pub(crate) fn open_storage(folder: &Path) -> Result<DiskStorage, CopyError> {
     DiskStorage::open(folder, IoMode::Buffered, WATERMARK_FILE).map_err(CopyError::io(folder))
 }
 
@@ -217,7 +222,7 @@ fn is_same_segment(from: &Path, into: &Path) -> io::Result<bool> {
 }
 
 /// Copies a file under another name, makes it durable and renames it. With a limit: so many bytes, and zeros up to a length.
-fn copy_file(from: &Path, into: &Path, limit: Option<(u64, u64)>) -> Result<u64, CopyError> {
+pub(crate) fn copy_file(from: &Path, into: &Path, limit: Option<(u64, u64)>) -> Result<u64, CopyError> {
     let new = new_name(into);
     let source = File::open(from).map_err(CopyError::io(from))?;
     let mut target = create(&new)?;
@@ -235,7 +240,7 @@ fn copy_file(from: &Path, into: &Path, limit: Option<(u64, u64)>) -> Result<u64,
 }
 
 /// Writes a small file under another name, makes it durable and renames it.
-fn replace(file: &Path, bytes: &[u8]) -> Result<(), CopyError> {
+pub(crate) fn replace(file: &Path, bytes: &[u8]) -> Result<(), CopyError> {
     let new = new_name(file);
     let mut written = create(&new)?;
     written.write_all(bytes).and_then(|()| written.sync_all()).map_err(CopyError::io(&new))?;

@@ -81,6 +81,27 @@ pub enum ManifestError {
     },
 }
 
+/// Why `point.json` could not be used.
+#[derive(Debug, Error)]
+pub enum PointError {
+    /// It cannot be read.
+    #[error("{}: {source}", file.display())]
+    Io {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is not what was written, or not of this log.
+    #[error("{}: {reason}; restore the folder from the backup again", file.display())]
+    Text {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
 /// Why the chain keys could not be used.
 #[derive(Debug, Error)]
 pub enum KeyError {
@@ -133,6 +154,12 @@ pub enum LockError {
     /// There is no lock file, but a ledger's description.
     #[error("{} is a backup, which is neither served nor verified; make a ledger of it with `florin restore`", data.display())]
     Backup {
+        /// The folder.
+        data: PathBuf,
+    },
+    /// There is no lock file, but a point.
+    #[error("{} is a ledger as of a point, restored for reads only", data.display())]
+    Point {
         /// The folder.
         data: PathBuf,
     },
@@ -189,6 +216,11 @@ pub enum Proof {
         /// Its last frame.
         frame: u64,
     },
+    /// The point that the folder is as of.
+    Point {
+        /// Its frame.
+        frame: u64,
+    },
 }
 
 impl fmt::Display for Proof {
@@ -207,6 +239,7 @@ impl fmt::Display for Proof {
                 write!(f, "the watermark says that frame {frame} and group {group} were durable")
             }
             Proof::Snapshot { frame } => write!(f, "snapshots/{frame:020} is a snapshot of durable frames"),
+            Proof::Point { frame } => write!(f, "point.json says that the folder has the ledger as of frame {frame}"),
             Proof::Ids { frame } => write!(f, "a run in ids/ is of durable frames up to {frame}"),
         }
     }
@@ -258,6 +291,9 @@ pub enum RecoverError<E> {
     /// The keys.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The point.
+    #[error(transparent)]
+    Point(#[from] PointError),
     /// A file cannot be read, or the torn tail not be cleared.
     #[error("{file} at offset {offset}: {source}; nothing was served: mend the disk or restore the file from a backup")]
     Io {
@@ -329,6 +365,7 @@ impl<E> RecoverError<E> {
         Some(match self {
             RecoverError::Manifest(error) => RecoverError::Manifest(error),
             RecoverError::Key(error) => RecoverError::Key(error),
+            RecoverError::Point(error) => RecoverError::Point(error),
             RecoverError::Io { file, offset, source } => RecoverError::Io { file, offset, source },
             RecoverError::Watermark { reason } => RecoverError::Watermark { reason },
             RecoverError::Damaged(damage) => RecoverError::Damaged(damage),
@@ -392,6 +429,12 @@ pub enum CopyError {
     /// Nothing is durable yet.
     #[error("there is nothing in the log yet")]
     Nothing,
+    /// The folder to copy is a ledger as of a point: its log may be longer, and is not the whole ledger's.
+    #[error("{} is a ledger as of a point, not a whole one", folder.display())]
+    Point {
+        /// The folder.
+        folder: PathBuf,
+    },
 }
 
 impl CopyError {

@@ -15,6 +15,7 @@
 mod ahead;
 mod block;
 mod copy;
+mod copy_upto;
 mod create;
 mod disk;
 mod error;
@@ -26,6 +27,8 @@ mod key;
 mod ledger;
 pub mod limits;
 mod lock;
+mod past;
+mod point;
 mod probe;
 mod reader;
 mod recover;
@@ -46,16 +49,19 @@ mod watermark;
 mod writer;
 
 pub use copy::{CopyReport, Extent, copy_log};
+pub use copy_upto::{Found, copy_log_upto, find_frame};
 pub use create::create_ledger;
 pub use disk::{DiskStorage, IoMode, IoReport, WriteMode};
 pub use error::{
-    CopyError, CreateError, Damage, KeyError, LockError, LogFailure, ManifestError, Proof, ReadError, RecoverError,
-    StartError,
+    CopyError, CreateError, Damage, KeyError, LockError, LogFailure, ManifestError, PointError, Proof, ReadError,
+    RecoverError, StartError,
 };
 pub use frame::{Frame, FrameHead, FramePlace};
 pub use key::{ChainKey, KeyRing};
 pub use ledger::{LedgerId, LedgerManifest, LedgerOptions};
 pub use lock::DataLock;
+pub use past::{PastLog, recover_upto};
+pub use point::Point;
 pub use probe::{ProbeOptions, ProbeReport, ProbeRow, probe};
 pub use reader::{FrameRef, LogReader, SealedSegment};
 pub use recover::{LogOptions, Recovered, recover, recover_on};

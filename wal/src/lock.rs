@@ -3,6 +3,7 @@
 
 use crate::error::LockError;
 use crate::ledger::MANIFEST_FILE;
+use crate::point::Point;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -10,6 +11,9 @@ use std::path::Path;
 
 /// Name of the lock file in the data directory.
 pub(crate) const LOCK_FILE: &str = "LOCK";
+
+/// Name of the lock file in a data directory that is as of a point. Another one, so that without its point it is never served.
+pub(crate) const POINT_LOCK_FILE: &str = "point.lock";
 
 /// The right to write to a data directory.
 #[derive(Debug)]
@@ -20,7 +24,19 @@ pub struct DataLock {
 impl DataLock {
     /// Takes the lock, or says who has it. The file then holds this process's id and command line.
     pub fn acquire(data: &Path) -> Result<DataLock, LockError> {
-        let path = data.join(LOCK_FILE);
+        match Point::is_in(data) {
+            true => Err(LockError::Point { data: data.to_path_buf() }),
+            false => DataLock::acquire_file(data, LOCK_FILE),
+        }
+    }
+
+    /// As [`DataLock::acquire`], of a directory that is a ledger as of a point.
+    pub fn acquire_for_reads(data: &Path) -> Result<DataLock, LockError> {
+        DataLock::acquire_file(data, POINT_LOCK_FILE)
+    }
+
+    fn acquire_file(data: &Path, name: &str) -> Result<DataLock, LockError> {
+        let path = data.join(name);
         let failed = |source| LockError::Io { file: path.clone(), source };
         let mut file = OpenOptions::new().read(true).write(true).open(&path).map_err(|source| match source.kind() {
             // A backup has all but what belongs to the place where a ledger is served.

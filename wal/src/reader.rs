@@ -11,6 +11,7 @@ use crate::table::{SegmentTable, Tables};
 use crate::writer::Shared;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// A durable frame and where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +81,18 @@ impl LogReader {
     /// The sealed segments behind the one with this ordinal, in order; 0 for all.
     pub fn sealed(&self, after: u64) -> Vec<SealedSegment> {
         self.shared.segments.sealed(after)
+    }
+
+    /// Whether a frame stands in a sealed segment. If it does not, waits for some time until it may.
+    pub fn await_sealed(&self, frame: u64, time: Duration) -> bool {
+        // The last segment has no end yet.
+        let is_sealed = || self.shared.segments.of_frame(frame).is_some_and(|(_, last)| last < u64::MAX);
+        // Under the lock, so that the segment that is begun after the look wakes this thread.
+        let state = self.shared.room.lock();
+        if !is_sealed() {
+            drop(self.shared.room.wait_at_most(state, time));
+        }
+        is_sealed()
     }
 
     /// The durable frame with a sequence number; `None` if there is none (yet).

@@ -5,6 +5,7 @@
 use crate::limits::{BLOCK_BYTES, FRAME_HEADER_BYTES, GROUP_HEADER_BYTES, to_blocks};
 use std::collections::VecDeque;
 use std::io;
+use std::iter::{once, repeat_n};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,11 +29,20 @@ pub(crate) struct Position {
     pub offset: u64,
 }
 
+/// What was handed to the writer and is not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outstanding {
+    /// A frame with so many bytes of body.
+    Frame(u64),
+    /// The segment is to be closed.
+    Close,
+}
+
 /// What the lock guards.
 pub(crate) struct RoomState {
     pub position: Position,
-    /// Body bytes of frames handed to the writer and not yet written, oldest first.
-    pub outstanding: VecDeque<u64>,
+    /// Oldest first.
+    pub outstanding: VecDeque<Outstanding>,
     /// All segments up to this ordinal are filled with zeros and durable.
     pub ready_upto: u64,
     /// All segments up to this ordinal have their space set aside.
@@ -94,14 +104,35 @@ impl RoomKeeper {
 
     /// Whether `frames` frames of `bytes` each would find room behind all that is queued.
     pub(crate) fn room(&self, bytes: u64, frames: usize) -> Room {
-        self.judge(&self.lock(), bytes, frames)
+        self.judge(&self.lock(), &mut repeat_n(Outstanding::Frame(bytes), frames))
+    }
+
+    /// Takes note that the segment is to be closed, if the `frames` frames of `bytes` each that were promised room still find it then.
+    /// Without any it waits for the outcome of an allocation that is under way. Also says whether the writer is to be told: not if it
+    /// was, and has not come to it.
+    pub(crate) fn close(&self, bytes: u64, frames: usize) -> (Room, bool) {
+        let mut state = self.lock();
+        loop {
+            if state.outstanding.contains(&Outstanding::Close) {
+                return (Room::Ready, false);
+            }
+            let promised = repeat_n(Outstanding::Frame(bytes), frames);
+            match self.judge(&state, &mut once(Outstanding::Close).chain(promised)) {
+                Room::Ready => {
+                    state.outstanding.push_back(Outstanding::Close);
+                    return (Room::Ready, true);
+                }
+                Room::Soon if frames == 0 => state = self.wait(state),
+                room => return (room, false),
+            }
+        }
     }
 
     /// As [`RoomKeeper::room`], but waits for the outcome of an allocation that is under way.
     pub(crate) fn decide(&self, bytes: u64) -> bool {
         let mut state = self.lock();
         loop {
-            match self.judge(&state, bytes, 1) {
+            match self.judge(&state, &mut once(Outstanding::Frame(bytes))) {
                 Room::Ready => return true,
                 Room::Full => return false,
                 Room::Soon => state = self.wait(state),
@@ -109,12 +140,12 @@ impl RoomKeeper {
         }
     }
 
-    fn judge(&self, state: &RoomState, bytes: u64, frames: usize) -> Room {
+    fn judge(&self, state: &RoomState, more: &mut dyn Iterator<Item = Outstanding>) -> Room {
         if state.stopped {
             return Room::Full;
         }
         let mut at = state.position;
-        for &queued in state.outstanding.iter().chain(std::iter::repeat_n(&bytes, frames)) {
+        for queued in state.outstanding.iter().copied().chain(more) {
             at = self.behind(at, queued);
         }
         if at.segment <= state.reserved_upto.max(state.ready_upto) {
@@ -126,8 +157,12 @@ impl RoomKeeper {
         }
     }
 
-    /// The furthest place the writer can stand at after a frame alone in its group, with a seal in front of it.
-    fn behind(&self, at: Position, bytes: u64) -> Position {
+    /// The furthest place the writer can stand at after a frame alone in its group, with a seal in front of it, or in the segment after
+    /// one that was closed, behind the empty group that begins it.
+    fn behind(&self, at: Position, queued: Outstanding) -> Position {
+        let Outstanding::Frame(bytes) = queued else {
+            return Position { segment: at.segment + 1, offset: 2 * BLOCK_BYTES as u64 };
+        };
         let group = to_blocks((GROUP_HEADER_BYTES + FRAME_HEADER_BYTES) as u64 + bytes);
         let sealed = at.offset + BLOCK_BYTES as u64;
         if sealed + group <= self.segment_bytes {
@@ -153,7 +188,7 @@ mod tests {
         assert_eq!(keeper(SEGMENT_BYTES_MIN, 1).room(100, 1), Room::Soon);
         assert_eq!(keeper(SEGMENT_BYTES_MIN, 2).room(100, 1), Room::Ready);
         let room = keeper(BLOCK_BYTES as u64, 2);
-        room.change(|state| state.outstanding.extend([half, half]));
+        room.change(|state| state.outstanding.extend([half, half].map(Outstanding::Frame)));
         assert_eq!(room.room(half, 1), Room::Soon, "each half needs a segment of its own");
         assert_eq!(room.room(100, 1), Room::Ready);
         assert_eq!(room.room(half / 2, 2), Room::Soon, "two frames need the room of two");
@@ -162,5 +197,21 @@ mod tests {
         assert_eq!(room.room(100, 1), Room::Ready, "what is set aside stays promised");
         room.change(|state| state.stopped = true);
         assert_eq!(room.room(100, 1), Room::Full);
+    }
+
+    #[test]
+    fn a_segment_is_closed_only_if_what_was_promised_room_still_finds_it() {
+        let most = SEGMENT_BYTES_MIN - 4 * BLOCK_BYTES as u64;
+        let room = keeper(BLOCK_BYTES as u64, 2);
+        assert_eq!(room.room(most, 2), Room::Ready, "one in each segment");
+        assert_eq!(room.close(most, 2), (Room::Soon, false), "the second would have none");
+        assert_eq!(room.close(most, 1), (Room::Ready, true));
+        assert_eq!(room.close(most, 1), (Room::Ready, false), "the writer knows");
+        assert_eq!(room.room(most, 1), Room::Ready);
+        assert_eq!(room.room(most, 2), Room::Soon, "the rest of the first segment is gone");
+        let full = keeper(BLOCK_BYTES as u64, 1);
+        full.change(|state| state.failing = Some(Arc::new(io::Error::other("full"))));
+        assert_eq!(full.close(100, 0), (Room::Full, false));
+        assert_eq!(full.room(100, 1), Room::Ready, "nothing was taken");
     }
 }

@@ -4,9 +4,10 @@
 use crate::error::LogFailure;
 use crate::group::{GroupWriter, NewFrame, Written};
 use crate::limits::{SEAL_AFTER_MS, SPIN_US};
+use crate::room::Outstanding;
 use crate::segments::segment_name;
 use crate::stats::{add, class};
-use crate::writer::{Queued, Shared};
+use crate::writer::{Queued, Shared, ToWriter};
 use crossbeam::channel::{Receiver, RecvTimeoutError, TryRecvError};
 use florin_planted::{Fault, planted};
 use std::sync::Arc;
@@ -31,14 +32,14 @@ pub(crate) type OnFailure = Box<dyn FnOnce(LogFailure) + Send>;
 /// The writer thread.
 pub(crate) struct WriterThread {
     pub group: GroupWriter,
-    pub frames: Receiver<Queued>,
+    pub frames: Receiver<ToWriter>,
     pub shared: Arc<Shared>,
     pub on_durable: OnDurable,
 }
 
 /// What the channel gave.
 enum Next {
-    Frame(Queued),
+    Message(ToWriter),
     /// Nothing came for the time of a seal.
     Quiet,
     Closed,
@@ -80,19 +81,21 @@ impl WriterThread {
     }
 
     fn write_all(&mut self) -> Result<(), LogFailure> {
-        let mut held: Option<Queued> = None;
+        let mut held: Option<ToWriter> = None;
         // The opening group is as good as a seal.
         let mut sealed = true;
         loop {
             let next = match held.take() {
-                Some(frame) => Next::Frame(frame),
+                Some(message) => Next::Message(message),
                 None => self.receive(sealed),
             };
             match next {
-                Next::Frame(frame) => {
+                Next::Message(ToWriter::Frame(frame)) => {
                     held = self.write_group(frame)?;
                     sealed = false;
                 }
+                // What begins the next segment is as good as a seal.
+                Next::Message(ToWriter::Close) => sealed |= self.close_segment()?,
                 Next::Quiet | Next::Closed if !sealed => {
                     self.seal()?;
                     sealed = true;
@@ -110,24 +113,25 @@ impl WriterThread {
         let spin = Duration::from_micros(SPIN_US);
         loop {
             match self.frames.try_recv() {
-                Ok(frame) => return Next::Frame(frame),
+                Ok(message) => return Next::Message(message),
                 Err(TryRecvError::Disconnected) => return Next::Closed,
                 Err(TryRecvError::Empty) if start.elapsed() >= spin => break,
                 Err(TryRecvError::Empty) => std::thread::yield_now(),
             }
         }
         if sealed {
-            return self.frames.recv().map_or(Next::Closed, Next::Frame);
+            return self.frames.recv().map_or(Next::Closed, Next::Message);
         }
         match self.frames.recv_timeout(Duration::from_millis(SEAL_AFTER_MS)) {
-            Ok(frame) => Next::Frame(frame),
+            Ok(message) => Next::Message(message),
             Err(RecvTimeoutError::Timeout) => Next::Quiet,
             Err(RecvTimeoutError::Disconnected) => Next::Closed,
         }
     }
 
-    /// Writes this frame and what is queued behind it. Gives back a frame that did not fit any more.
-    fn write_group(&mut self, first: Queued) -> Result<Option<Queued>, LogFailure> {
+    /// Writes this frame and what is queued behind it. Gives back a message that has to wait for that: a frame that did not fit any
+    /// more, or one that is no frame.
+    fn write_group(&mut self, first: Queued) -> Result<Option<ToWriter>, LogFailure> {
         let appended = first.appended;
         if !self.group.fits(first.buffer.bytes()) {
             self.await_segment(self.group.next_segment())?;
@@ -135,12 +139,14 @@ impl WriterThread {
         }
         self.add(first);
         let mut held = None;
-        while let Ok(frame) = self.frames.try_recv() {
-            if !self.group.fits(frame.buffer.bytes()) {
-                held = Some(frame);
-                break;
+        while let Ok(message) = self.frames.try_recv() {
+            match message {
+                ToWriter::Frame(frame) if self.group.fits(frame.buffer.bytes()) => self.add(frame),
+                message => {
+                    held = Some(message);
+                    break;
+                }
             }
-            self.add(frame);
         }
         let begun = Instant::now();
         if planted(Fault::AckBeforeSync) {
@@ -173,6 +179,21 @@ impl WriterThread {
         add(&self.shared.counters.syncs, 1);
         add(&self.shared.counters.watermarks, 1);
         Ok(())
+    }
+
+    /// Ends the segment, unless it has no frame yet, and begins the next one with an empty group. Says whether it did.
+    fn close_segment(&mut self) -> Result<bool, LogFailure> {
+        let end = self.group.end();
+        let has_frames = end.segment.is_some_and(|segment| segment.first_frame <= end.last_frame);
+        if has_frames {
+            self.await_segment(self.group.next_segment())?;
+            self.group.begin_segment(fresh_salt()?)?;
+            let written = self.group.write()?;
+            self.settle(&written);
+        }
+        let closed = self.shared.room.change(|state| state.outstanding.pop_front());
+        assert_eq!(closed, Some(Outstanding::Close), "what is accounted for is in the order of the queue");
+        Ok(has_frames)
     }
 
     /// Counts a group and lets the others know where the writer stands.

@@ -8,6 +8,8 @@ use crate::evidence;
 use crate::frame::Frame;
 use crate::key::KeyRing;
 use crate::ledger::LedgerManifest;
+use crate::past::scan_upto;
+use crate::point::Point;
 use crate::recover::read_watermark;
 use crate::segments::segment_name;
 use crate::storage::{Access, Storage};
@@ -19,7 +21,7 @@ use std::path::Path;
 /// What a scan found: what a recovery would report. The torn tail is still there.
 pub type ScanReport = RecoveryReport;
 
-/// Checks the whole log, gives each frame to `each`, in order, and writes nothing.
+/// Checks the whole log, gives each frame to `each`, in order, and writes nothing. Of a ledger as of a point: the log up to there.
 pub fn scan<E>(data: &Path, each: &mut dyn FnMut(Frame<'_>) -> Result<(), E>) -> Result<ScanReport, RecoverError<E>> {
     let manifest = LedgerManifest::load(data)?;
     let keys = KeyRing::load(data)?;
@@ -29,7 +31,10 @@ pub fn scan<E>(data: &Path, each: &mut dyn FnMut(Frame<'_>) -> Result<(), E>) ->
         source,
     })?;
     let io = disk.report().clone();
-    scan_on(&disk, io, &manifest, &keys, each)
+    match Point::load(data, manifest.ledger, &keys)? {
+        Some(point) => scan_upto(&disk, io, (&manifest, &keys), (data, &point), each),
+        None => scan_on(&disk, io, &manifest, &keys, each),
+    }
 }
 
 /// As [`scan`], on any storage.

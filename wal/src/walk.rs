@@ -159,6 +159,18 @@ pub(crate) fn walk<E>(
     access: Access,
     each: &mut dyn FnMut(Frame<'_>) -> Result<(), E>,
 ) -> Result<Walked, RecoverError<E>> {
+    walk_upto(storage, manifest, keys, access, u64::MAX, each)
+}
+
+/// Walks the log up to a frame. Of what is behind it only its own group is looked at, whose checksum covers all of it.
+pub(crate) fn walk_upto<E>(
+    storage: &dyn Storage,
+    manifest: &LedgerManifest,
+    keys: &KeyRing,
+    access: Access,
+    upto: u64,
+    each: &mut dyn FnMut(Frame<'_>) -> Result<(), E>,
+) -> Result<Walked, RecoverError<E>> {
     let end = LogEnd {
         ledger: manifest.ledger,
         segment_bytes: manifest.segment_bytes,
@@ -220,7 +232,10 @@ pub(crate) fn walk<E>(
         walked.end.segment = Some(head);
         walked.bytes += BLOCK_BYTES as u64;
         // The first blocks were read: the window still has them.
-        walked.segment(keys, head, &mut window, each)?;
+        walked.segment(keys, head, &mut window, upto, each)?;
+        if walked.end.last_frame >= upto {
+            return Ok(walked);
+        }
     }
 }
 
@@ -258,6 +273,7 @@ impl Walked {
         keys: &KeyRing,
         segment: SegmentHead,
         window: &mut Window<'_>,
+        upto: u64,
         each: &mut dyn FnMut(Frame<'_>) -> Result<(), E>,
     ) -> Result<(), RecoverError<E>> {
         self.end.offset = BLOCK_BYTES as u64;
@@ -295,12 +311,15 @@ impl Walked {
             if !all_zero(padding) {
                 break Some("the group's padding is not zero");
             }
-            self.frames_of(keys, &head, body, each)?;
+            self.frames_of(keys, &head, body, upto, each)?;
             self.groups += 1;
             self.last_group = Some(head);
             self.bytes += head.bytes();
             self.end.next_group += 1;
             self.end.offset += head.bytes();
+            if self.end.last_frame >= upto {
+                break None;
+            }
         };
         self.stop = Stop { segment: segment.ordinal, offset: self.end.offset, bad, next: "" };
         Ok(())
@@ -312,6 +331,7 @@ impl Walked {
         keys: &KeyRing,
         group: &GroupHead,
         body: &[u8],
+        upto: u64,
         each: &mut dyn FnMut(Frame<'_>) -> Result<(), E>,
     ) -> Result<(), RecoverError<E>> {
         let mut at = 0;
@@ -349,6 +369,9 @@ impl Walked {
             self.end.next_sequence = head.next_sequence();
             self.end.last_time_ns = head.time_ns;
             self.end.mac = mac;
+            if head.number >= upto {
+                return Ok(());
+            }
         }
         if at != body.len() {
             let (file, offset) = (segment_name(group.ordinal), group.offset);

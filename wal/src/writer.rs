@@ -3,7 +3,7 @@
 
 use crate::error::LogFailure;
 use crate::lock::DataLock;
-use crate::room::{Room, RoomKeeper};
+use crate::room::{Outstanding, Room, RoomKeeper};
 use crate::segments::Segments;
 use crate::stats::{Counters, LogStats};
 use crossbeam::channel::{Receiver, Sender};
@@ -28,6 +28,14 @@ pub(crate) struct Queued {
     pub time_ns: u64,
     pub buffer: FrameBuffer,
     pub appended: Instant,
+}
+
+/// What the writer thread is told, in order.
+pub(crate) enum ToWriter {
+    /// Write this.
+    Frame(Queued),
+    /// Let the next group begin a new segment, if this one has a frame.
+    Close,
 }
 
 /// Payload and voucher area of an empty buffer.
@@ -92,7 +100,7 @@ pub struct LogWriter {
     pub(crate) frame_bytes_max: usize,
     pub(crate) next: Mutex<Next>,
     /// `None` once shut down.
-    pub(crate) frames: Option<Sender<Queued>>,
+    pub(crate) frames: Option<Sender<ToWriter>>,
     pub(crate) pool: (Sender<Parts>, Receiver<Parts>),
     pub(crate) writer: Option<JoinHandle<Result<(), LogFailure>>>,
     pub(crate) allocator: Option<JoinHandle<()>>,
@@ -120,10 +128,27 @@ impl LogWriter {
         next.sequence += u64::from(count);
         // In the account of the room before the writer can take it out again. Under the lock, so that both keep one
         // order; nobody is waiting at the allocator for this, hence no wake-up.
-        self.shared.room.lock().outstanding.push_back(bytes as u64);
+        self.shared.room.lock().outstanding.push_back(Outstanding::Frame(bytes as u64));
         let frames = self.frames.as_ref().expect("not shut down");
         // The receiver is gone only after a failure, which `on_failure` has reported.
-        let _ = frames.send(Queued { number, first_sequence, count, time_ns, buffer, appended: Instant::now() });
+        let frame = Queued { number, first_sequence, count, time_ns, buffer, appended: Instant::now() };
+        let _ = frames.send(ToWriter::Frame(frame));
+    }
+
+    /// Ends the segment that is being written, if anything durable is in it: an empty group begins the next one at once, so that what is
+    /// durable now stands in sealed segments; see [`LogReader::await_sealed`](crate::LogReader::await_sealed). `promised` frames of the largest size, for which room was found before, still have it;
+    /// anything but [`Room::Ready`] means that this cannot be (yet), and nothing was done. Without promises it waits for the outcome of
+    /// an allocation that is under way.
+    pub fn close_segment(&self, promised: usize) -> Room {
+        // Under the lock, so that the account of the room and the queue keep one order.
+        let _next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let (room, is_new) = self.shared.room.close(self.frame_bytes_max as u64, promised);
+        if is_new {
+            let frames = self.frames.as_ref().expect("not shut down");
+            // The receiver is gone only after a failure, which `on_failure` has reported.
+            let _ = frames.send(ToWriter::Close);
+        }
+        room
     }
 
     /// The last durable frame.

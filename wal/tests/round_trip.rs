@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::*;
 use florin_wal::*;
 
@@ -94,6 +96,57 @@ fn the_largest_frame_fits_into_any_fresh_segment_and_a_larger_one_has_no_room() 
     let stats = log.writer.stats();
     assert!(stats.segment >= 9, "each has its segment: {stats:?}");
     log.writer.shutdown().unwrap();
+}
+
+#[test]
+fn a_segment_that_is_closed_early_is_sealed_and_the_log_goes_on_in_the_next() {
+    let ledger = Ledger::new(64 << 10);
+    let mut last = 0;
+    let mut sealed = 0;
+    for life in 0..3 {
+        let lock = DataLock::acquire(&ledger.data()).unwrap();
+        let recovered = recover(&ledger.data(), lock, LogOptions::default(), &mut |_| Ok::<(), String>(())).unwrap();
+        assert_eq!((recovered.report().torn_tail.clone(), recovered.report().stray_blocks), (None, 0));
+        let mut log = start(recovered, 2_000).unwrap();
+        assert_eq!(log.writer.close_segment(0), Room::Ready);
+        log.append_all(1);
+        if life == 0 {
+            assert_eq!(log.reader.sealed(0), [], "a segment without a frame is not closed");
+        }
+        for round in 0..4 {
+            log.append_all(round);
+            let durable = log.append();
+            assert!(log.await_durable(durable));
+            // What is under way goes on in front of the close and behind it.
+            let before = log.append();
+            assert_eq!(log.writer.close_segment(0), Room::Ready);
+            last = log.append();
+            while !log.reader.await_sealed(durable, Duration::from_secs(1)) {}
+            let segments = log.reader.sealed(0);
+            let ends = |frame| segments.iter().any(|segment| segment.first_frame + segment.frames == frame + 1);
+            assert!(ends(durable) || ends(before), "life {life}, round {round}: not closed there: {segments:?}");
+        }
+        assert!(log.await_durable(last));
+        assert_eq!(log.writer.close_segment(0), Room::Ready);
+        while !log.reader.await_sealed(last, Duration::from_secs(1)) {}
+        let segments = log.reader.sealed(0).len();
+        assert!(segments >= sealed + 5);
+        sealed = segments;
+        let next = log.append();
+        assert!(log.await_durable(next));
+        assert_eq!(log.reader.sealed(0).len(), sealed);
+        assert!(!log.reader.await_sealed(next, Duration::ZERO));
+        last = next;
+        log.writer.shutdown().unwrap();
+    }
+    let mut seen = Vec::new();
+    let report = scan(&ledger.data(), &mut |frame| {
+        seen.push(Seen::of(&frame));
+        Ok::<(), String>(())
+    })
+    .unwrap();
+    assert_eq!(seen, expected(last, 2_000));
+    assert_eq!((report.torn_tail, report.stray_blocks), (None, 0));
 }
 
 #[test]

@@ -176,6 +176,7 @@ impl Posting<'_> {
             | Outcome::RateLimited
             | Outcome::StorageFull
             | Outcome::ShuttingDown
+            | Outcome::ReadOnly
             | Outcome::InstitutionUnknown => {
                 let what = format!("the import stopped at line {}: {}", row.line, outcome.name());
                 Err(CliError::cannot(what, format!("{} Then {AGAIN}", outcome.info().help)))

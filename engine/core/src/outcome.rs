@@ -56,6 +56,8 @@ pub enum Outcome {
     StorageFull = 22,
     /// The server is shutting down.
     ShuttingDown = 23,
+    /// The ledger is as of a point in the past.
+    ReadOnly = 24,
 
     // Ids.
     /// The id was used before, with other fields.
@@ -209,6 +211,12 @@ pub const OUTCOMES: &[OutcomeInfo] = &[
         "shutting_down",
         false,
         "The server is stopping; repeat with the same id once it is back.",
+    ),
+    info(
+        Outcome::ReadOnly,
+        "read_only",
+        false,
+        "This is the ledger as of a point in the past, restored for reads only; post to the ledger itself.",
     ),
     info(
         Outcome::IdUsedWithOtherFields,

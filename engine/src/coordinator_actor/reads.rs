@@ -100,6 +100,7 @@ impl CoordinatorActor {
                     Release::Job(Job::Page { institution, want, after: seen, limit, position }, on_reply),
                 );
             }
+            Command::Snapshot => self.release(after, Release::Snapshot(on_reply)),
             Command::Watch { institution, after, limit, wait_ms } => {
                 let until = Instant::now() + Duration::from_millis(u64::from(wait_ms));
                 self.watch(Watcher { institution, after, limit, until, on_reply, tried: false });
@@ -144,7 +145,7 @@ impl CoordinatorActor {
     pub(super) fn stats(&self, answers: &[ShardAnswer]) -> EngineStats {
         let counters = self.core.counters();
         let (indexes, snapshots, runs) = (self.history.stats(), self.history.snapshots(), self.history.ids());
-        let log = self.writer.as_ref().map(LogWriter::stats).unwrap_or_default();
+        let log = self.log.writer().map(LogWriter::stats).unwrap_or_default();
         let count = |a: &ShardAnswer| if let ShardAnswer::Count(n) = a { *n as u64 } else { 0 };
         EngineStats {
             shards: self.shards.len(),

@@ -25,19 +25,25 @@ pub(crate) struct Shelf {
 }
 
 impl Shelf {
-    /// The runs in a data directory, and why some were left aside: they are made again. `seed` is for the first run of all.
-    pub fn open(data: &Path, ledger: LedgerId, seed: u64) -> Result<(Shelf, Vec<RunError>), RunError> {
+    /// The runs in a data directory of rows up to one, and why some were left aside: they are made again. `seed` is for the first run of
+    /// all.
+    pub fn open(data: &Path, ledger: LedgerId, seed: u64, upto: u64) -> Result<(Shelf, Vec<RunError>), RunError> {
         let folder = data.join(FOLDER);
         let mut names = names(&folder)?;
         let (mut runs, mut refused): (Vec<Arc<RunFile>>, Vec<RunError>) = (Vec::new(), Vec::new());
         // Of those that begin at the same row the longest: the others were merged into it.
         names.sort_unstable_by_key(|(first, last, _)| (*first, u64::MAX - last));
         let mut covered = 0;
-        for (first, _, name) in &names {
+        for (first, last, name) in &names {
             if *first != covered + 1 {
                 continue;
             }
             let path = folder.join(name);
+            if *last > upto {
+                let reason = "it goes beyond the point that the ledger is as of";
+                refused.push(RunError::Damaged { file: path, offset: 0, reason });
+                continue;
+            }
             match RunFile::open(&path, ledger) {
                 Ok(run) if rows_of(name) != Some((run.run.summary.first, run.run.summary.last)) => {
                     refused.push(RunError::Damaged {

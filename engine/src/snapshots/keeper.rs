@@ -1,10 +1,12 @@
-//! The thread that folds sealed segments into the next snapshot. Nothing waits for it and it keeps nobody waiting; killed at any
-//! moment it leaves at most an unfinished folder, which the next snapshot removes.
+//! The thread that folds sealed segments into the next snapshot, every so many of them or when one is asked for. Only who asks waits for
+//! it, and it keeps nobody waiting; killed at any moment it leaves at most an unfinished folder, which the next snapshot removes.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use crossbeam::channel::{Receiver, Sender, unbounded};
 use florin_core::frame::{DraftHead, FrameView, RowError};
 use florin_core::snapshot::{Fold, SnapshotRecord};
 use florin_wal::{LogReader, ReadError, SealedSegment};
@@ -13,6 +15,7 @@ use super::manifest::{FORMAT, hex};
 use super::state_file::{STATE_FILE, StateWriter};
 use super::{SnapshotError, SnapshotFolder, SnapshotManifest};
 use crate::background::Background;
+use crate::handle::{OnReply, Reply};
 use crate::pace::{Gait, Pace, Stopped};
 
 /// How often to look for segments that were sealed.
@@ -46,9 +49,40 @@ struct Tally {
     us: AtomicU64,
 }
 
+/// A snapshot that was asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SnapshotReport {
+    /// Last frame that it covers.
+    pub frame: u64,
+    /// Last sequence number.
+    pub sequence: u64,
+    /// Booked-at of that row, nanoseconds since 1970-01-01 UTC.
+    pub booked_at: u64,
+    /// Accounts in it.
+    pub accounts: u64,
+    /// Records in it, accounts and all others.
+    pub records: u64,
+    /// Bytes of its state.
+    pub bytes: u64,
+    /// Microseconds that making it took, 0 if it was there.
+    pub us: u64,
+    /// Whether it was made now; else nothing had become durable since it was.
+    pub is_new: bool,
+    /// Where it is.
+    pub folder: PathBuf,
+}
+
+/// Somebody who waits for a snapshot of all frames up to one. They stand in sealed segments, or will at once.
+struct Order {
+    upto: u64,
+    on_reply: OnReply,
+}
+
 /// The thread, from outside.
 pub(crate) struct Keeping {
     tally: Arc<Tally>,
+    /// Bounded by the permits of those who ask.
+    orders: Sender<Order>,
     thread: Background,
 }
 
@@ -60,7 +94,15 @@ impl Keeping {
         SnapshotStats { frame, folded, made, bytes, us }
     }
 
-    /// Ends the thread. It looks up between frames and chunks.
+    /// Asks for a snapshot of all frames up to one, which is durable and not in the segment that is being written, or no longer once that
+    /// was closed. Orders that wait together have one snapshot.
+    pub(crate) fn order(&self, upto: u64, on_reply: OnReply) {
+        if let Err(refused) = self.orders.send(Order { upto, on_reply }) {
+            (refused.into_inner().on_reply)(Reply::Stopping);
+        }
+    }
+
+    /// Ends the thread. It looks up between frames and chunks, and tells who still waits.
     pub(crate) fn stop(&mut self) {
         self.thread.stop();
     }
@@ -87,7 +129,8 @@ impl From<Stopped> for KeepError {
     }
 }
 
-/// Starts the thread, which makes a snapshot of every so many segments, at least 1, after the one that recovery went on from.
+/// Starts the thread, which makes a snapshot of every so many segments after the one that recovery went on from; 0 = only of what is asked
+/// for.
 pub(crate) fn start_keeping(
     reader: LogReader,
     folder: SnapshotFolder,
@@ -95,7 +138,7 @@ pub(crate) fn start_keeping(
     every: u64,
     seed: u64,
 ) -> std::io::Result<Keeping> {
-    assert!(every >= 1, "a snapshot is made at the end of a segment");
+    let (orders, ordered) = unbounded();
     let tally = Arc::new(Tally::default());
     tally.frame.store(base.as_ref().map_or(0, |base| base.frame), Relaxed);
     let log = reader.clone();
@@ -109,12 +152,14 @@ pub(crate) fn start_keeping(
         segment: 0,
         every,
         seed,
+        ordered,
+        waiting: Vec::new(),
         tally: told,
         payload: Vec::new(),
         vouchers: Vec::new(),
     };
     let thread = Background::start("florin-snapshot", &log, |pace| keeper(pace).run())?;
-    Ok(Keeping { tally, thread })
+    Ok(Keeping { tally, orders, thread })
 }
 
 struct Keeper {
@@ -128,6 +173,9 @@ struct Keeper {
     segment: u64,
     every: u64,
     seed: u64,
+    ordered: Receiver<Order>,
+    /// Who waits for the snapshot that is made next.
+    waiting: Vec<Order>,
     tally: Arc<Tally>,
     payload: Vec<u8>,
     vouchers: Vec<u8>,
@@ -142,12 +190,13 @@ impl Keeper {
                     told.clear();
                     LOOK_EVERY
                 }
-                Err(KeepError::Stopped) => return,
+                Err(KeepError::Stopped) => break,
                 Err(error) => {
                     // What was folded may be what is wrong: from the last good snapshot on again.
                     self.fold = None;
                     self.check_base();
                     let error = error.to_string();
+                    self.tell(|_| Reply::SnapshotFailed(error.clone()));
                     if error != told {
                         eprintln!("florin: no snapshot can be made: {error}; it is tried again every minute");
                         told = error;
@@ -155,27 +204,88 @@ impl Keeper {
                     RETRY_AFTER
                 }
             };
-            if self.pace.rest(rest).is_err() {
-                return;
+            match self.pace.rest_or(rest, &self.ordered) {
+                Ok(order) => self.waiting.extend(order),
+                Err(Stopped) => break,
             }
+        }
+        self.waiting.extend(self.ordered.try_iter());
+        self.tell(|_| Reply::Stopping);
+    }
+
+    /// Answers all who wait.
+    fn tell(&mut self, reply: impl Fn(&Order) -> Reply) {
+        for order in self.waiting.drain(..) {
+            let reply = reply(&order);
+            (order.on_reply)(reply);
         }
     }
 
     fn step(&mut self) -> Result<(), KeepError> {
+        self.waiting.extend(self.ordered.try_iter());
+        let had = self.newest();
+        match self.waiting.iter().map(|order| order.upto).max() {
+            None if self.every == 0 => return Ok(()),
+            None => self.fold_sealed(None)?,
+            Some(upto) if upto <= had => {}
+            Some(upto) => {
+                while !self.reader.await_sealed(upto, LOOK_EVERY) {
+                    self.pace.rest(Duration::ZERO)?;
+                }
+                self.fold_sealed(Some(upto))?;
+            }
+        }
+        if let Some(base) = &self.base {
+            let us = self.tally.us.load(Relaxed);
+            let report = |is_new: bool| SnapshotReport {
+                frame: base.frame,
+                sequence: base.sequence,
+                booked_at: base.booked_at_ns,
+                accounts: base.accounts,
+                records: base.records,
+                bytes: base.bytes,
+                us: if is_new { us } else { 0 },
+                is_new,
+                folder: self.folder.path(base.frame),
+            };
+            for order in std::mem::take(&mut self.waiting) {
+                (order.on_reply)(Reply::Snapshot(Some(report(order.upto > had))));
+            }
+        }
+        Ok(())
+    }
+
+    /// The last frame of the newest snapshot, 0 if there is none.
+    fn newest(&self) -> u64 {
+        self.base.as_ref().map_or(0, |base| base.frame)
+    }
+
+    /// Folds sealed segments, all of them or those up to a frame that is wanted, and makes a snapshot wherever it is time for one, and
+    /// at the end of the wanted frame's segment.
+    fn fold_sealed(&mut self, upto: Option<u64>) -> Result<(), KeepError> {
         if self.fold.is_none() {
             self.begin()?;
         }
-        for segment in self.reader.sealed(self.segment) {
-            self.pace.go(gait(&self.reader, self.segment, self.every));
+        // What is wanted may have been folded before, without a snapshot.
+        let folded = self.segment.saturating_sub(1);
+        let is_folded = |fold: &Fold| upto.is_some_and(|upto| fold.position().last_round >= upto);
+        let from = if self.fold.as_ref().is_some_and(is_folded) { folded } else { self.segment };
+        for segment in self.reader.sealed(from) {
+            self.pace.go(gait(&self.reader, self.segment, self.every, &self.waiting));
             self.fold_segment(&segment)?;
             self.segment = segment.ordinal;
             let since = self.segment.saturating_sub(self.base.as_ref().map_or(0, |base| base.segment));
             let fold = self.fold.as_ref().expect("it was begun");
-            let is_new = fold.position().last_round > self.base.as_ref().map_or(0, |base| base.frame);
-            if is_new && (since >= self.every || fold.changes() >= CHANGES_MAX) {
+            let (position, changes) = (fold.position().last_round, fold.changes());
+            let is_wanted = upto.is_some_and(|upto| position >= upto);
+            let is_due = self.every > 0 && since >= self.every;
+            if position > self.newest() && (is_wanted || is_due || changes >= CHANGES_MAX) {
                 self.make(&segment)?;
             }
             self.tally.folded.store(self.segment, Relaxed);
+            if is_wanted {
+                break;
+            }
         }
         Ok(())
     }
@@ -254,11 +364,11 @@ impl Keeper {
         let position = fold.position();
         let path = self.folder.begin(position.last_round)?;
         let mut writer = StateWriter::create(path.join(STATE_FILE))?;
-        let Keeper { pace, reader, every, .. } = self;
+        let Keeper { pace, reader, every, waiting, .. } = self;
         let sink = |record: SnapshotRecord| {
             let bytes = writer.push(&record)?;
             if bytes > 0 {
-                pace.go(gait(reader, segment.ordinal, *every));
+                pace.go(gait(reader, segment.ordinal, *every, waiting));
             }
             Ok(pace.keep(bytes)?)
         };
@@ -288,8 +398,8 @@ impl Keeper {
     }
 }
 
-/// How fast to go on behind a segment. A start would have to go through what was not folded: more than a snapshot's worth of it is
-/// worth some haste.
-fn gait(reader: &LogReader, segment: u64, every: u64) -> Gait {
-    Gait::for_backlog(reader.sealed(segment).len() as u64, every)
+/// How fast to go on behind a segment. Who asked waits, and a start would have to go through what was not folded: more than a snapshot's
+/// worth of it is worth some haste.
+fn gait(reader: &LogReader, segment: u64, every: u64, waiting: &[Order]) -> Gait {
+    if waiting.is_empty() { Gait::for_backlog(reader.sealed(segment).len() as u64, every) } else { Gait::HURRIED }
 }

@@ -1,10 +1,16 @@
 //! Calls that read. Each answer says up to which row of the log it reflects the ledger, where that matters.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use florin_core::asset::Asset;
 use florin_core::entry::{AccountRecord, BalanceAt, Moment, TransactionPage, TransactionRecord};
 use florin_core::institution::Institution;
-use florin_engine::{LIST_ACCOUNTS_MAX, LOOK_UP_ACCOUNTS_MAX, LOOK_UP_TRANSACTIONS_MAX, TRANSACTION_PAGE_MAX};
+use florin_engine::{
+    LIST_ACCOUNTS_MAX, LOOK_UP_ACCOUNTS_MAX, LOOK_UP_TRANSACTIONS_MAX, SnapshotReport, TRANSACTION_PAGE_MAX,
+};
+
+use tokio::time::Instant;
 
 use super::{Client, ClientError, check_count};
 use crate::codec::{self, questions};
@@ -93,6 +99,14 @@ impl Client {
         let payload = Bytes::from(questions::encode_related(id, after, limit));
         let (header, payload) = self.call(operation, 0, 0, payload).await?;
         Ok(codec::transactions::decode_page(header.count, &payload)?)
+    }
+
+    /// Asks for a snapshot of all that is durable, and of what this connection asked before; waits for it up to `limit`, since a large
+    /// ledger takes longer than other calls do. None: the log is empty. Given up, it is made all the same.
+    pub async fn snapshot(&self, limit: Duration) -> Result<Option<SnapshotReport>, ClientError> {
+        let asked = (Operation::Snapshot, 0, 0);
+        let (header, payload) = self.exchange(asked, Bytes::new(), Instant::now() + limit, limit).await?;
+        Ok(codec::snapshots::decode(header.count, &payload)?)
     }
 
     /// Figures about the engine, as the server gives them.

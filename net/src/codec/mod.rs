@@ -14,6 +14,7 @@ pub mod questions;
 pub mod replies;
 pub mod requests;
 pub mod rows;
+pub mod snapshots;
 pub mod statements;
 pub mod transactions;
 

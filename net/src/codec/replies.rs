@@ -3,7 +3,7 @@
 use florin_core::entry::PostReply;
 use florin_engine::Reply;
 
-use super::{accounts, assets, balances, errors, institutions, posts, statements, transactions};
+use super::{accounts, assets, balances, errors, institutions, posts, snapshots, statements, transactions};
 use crate::error::{ErrorCode, ProtocolError};
 use crate::frame;
 use crate::header::{Header, Operation, REPLY_BIT, WANT_POSTINGS};
@@ -86,6 +86,15 @@ pub fn append(out: &mut Vec<u8>, asked: &Asked, reply: &Reply) {
                 if let Err(error) = serde_json::to_writer(&mut *out, stats) {
                     return Some(ProtocolError::new(ErrorCode::HistoryUnreadable, error.to_string()));
                 }
+            }
+            Reply::Snapshot(None) => {}
+            Reply::Snapshot(Some(report)) => {
+                header.count = 1;
+                snapshots::encode(report, out);
+            }
+            Reply::SnapshotFailed(why) => {
+                let message = format!("no snapshot could be made: {why}");
+                return Some(ProtocolError::new(ErrorCode::SnapshotFailed, message));
             }
             Reply::ForeignToken => {
                 let message = "the paging token is not of this account; begin the statement without one";

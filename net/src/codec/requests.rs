@@ -66,7 +66,9 @@ pub fn check_header(header: &Header) -> Result<Operation, ProtocolError> {
     }
     let expected = match operation {
         Operation::Hello => Some(size_of::<HelloRow>()),
-        Operation::Ping | Operation::Assets | Operation::Stats | Operation::Institutions => Some(0),
+        Operation::Ping | Operation::Assets | Operation::Stats | Operation::Institutions | Operation::Snapshot => {
+            Some(0)
+        }
         Operation::ListAccounts => Some(size_of::<ListRow>()),
         Operation::Statement => Some(size_of::<StatementRow>()),
         Operation::BalanceAt => Some(size_of::<BalanceAtRow>()),
@@ -167,6 +169,7 @@ pub fn decode(operation: Operation, header: &Header, payload: Bytes) -> Result<R
         Operation::Institutions => Command::Institutions { institution },
         Operation::Assets => Command::Assets,
         Operation::Stats => Command::Stats,
+        Operation::Snapshot => Command::Snapshot,
     };
     Ok(Request::Command(command))
 }

@@ -324,6 +324,22 @@ pub struct AssetRow {
     pub code: [u8; 16],
 }
 
+/// A snapshot that was asked for; the path of its folder follows. 64 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct SnapshotReplyRow {
+    pub frame: U64,
+    pub sequence: U64,
+    pub booked_at: U64,
+    pub accounts: U64,
+    pub records: U64,
+    pub bytes: U64,
+    pub us: U64,
+    pub is_new: u8,
+    pub reserved: [u8; 5],
+    pub folder_length: U16,
+}
+
 /// What stands before the text of an error reply. 4 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -350,4 +366,5 @@ const _: () = assert!(size_of::<EntryRow>() == 208);
 const _: () = assert!(size_of::<BalanceAtReplyRow>() == 72);
 const _: () = assert!(size_of::<AssetRow>() == 24);
 const _: () = assert!(size_of::<InstitutionRow>() == 72);
+const _: () = assert!(size_of::<SnapshotReplyRow>() == 64);
 const _: () = assert!(size_of::<ErrorRow>() == 4);

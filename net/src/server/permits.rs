@@ -18,10 +18,12 @@ use florin_engine::Command;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::ServerOptions;
-use crate::codec::rows::{AssetRow, BalanceAtReplyRow, InstitutionRow, PostingResultRow, RunRow, StatementHeadRow};
+use crate::codec::rows::{
+    AssetRow, BalanceAtReplyRow, InstitutionRow, PostingResultRow, RunRow, SnapshotReplyRow, StatementHeadRow,
+};
 use crate::limits::{
-    ACCOUNT_REPLY_BYTES_MAX, COPY_BYTES_MAX, ENTRY_REPLY_BYTES_MAX, HEADER_BYTES, READ_CHUNK_BYTES, REPLY_BYTES_MAX,
-    TRANSACTION_REPLY_BYTES_MAX,
+    ACCOUNT_REPLY_BYTES_MAX, COPY_BYTES_MAX, ENTRY_REPLY_BYTES_MAX, FOLDER_BYTES_MAX, HEADER_BYTES, READ_CHUNK_BYTES,
+    REPLY_BYTES_MAX, TRANSACTION_REPLY_BYTES_MAX,
 };
 
 /// What a request takes of the budgets; also a sum of several.
@@ -151,6 +153,7 @@ impl Cost {
             }
             Command::Assets => (1, COPIES * ASSETS_MAX * size_of::<AssetRow>()),
             Command::Stats => (1, COPIES * STATS_BYTES),
+            Command::Snapshot => (1, COPIES * (size_of::<SnapshotReplyRow>() + FOLDER_BYTES_MAX)),
         };
         let bytes = OVERHEAD_BYTES + HEADER_BYTES + pinned + reply;
         match command {

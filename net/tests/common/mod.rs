@@ -16,7 +16,7 @@ use florin_core::entry::{
 use florin_core::institution::Institution;
 use florin_core::outcome::{OUTCOMES, Outcome};
 use florin_core::request::{Action, ItemResult, PostingResult, Side};
-use florin_engine::{Command, OnReply, Reply, Stages};
+use florin_engine::{Command, OnReply, Reply, SnapshotReport, Stages};
 use florin_net::codec::hello::Hello;
 use florin_net::header::{ERROR, Header, Operation};
 use florin_net::limits::HEADER_BYTES;
@@ -338,6 +338,20 @@ impl Random {
     pub fn institution(&mut self) -> (u32, Institution) {
         let name = "bank ě ".repeat(self.below(8)).trim_end().to_owned();
         (self.u64() as u32, Institution { name, open_day: self.u64() as u16 })
+    }
+
+    pub fn snapshot(&mut self) -> SnapshotReport {
+        SnapshotReport {
+            frame: self.u64(),
+            sequence: self.u64(),
+            booked_at: self.u64(),
+            accounts: self.u64(),
+            records: self.u64(),
+            bytes: self.u64(),
+            us: self.u64(),
+            is_new: self.below(2) == 1,
+            folder: format!("/složka/{}", "a".repeat(self.below(4_000))).into(),
+        }
     }
 
     fn change(&mut self) -> (Action, Box<str>) {

@@ -8,6 +8,7 @@ use florin_core::entry::{
 use florin_core::institution::Institution;
 use florin_core::outcome::Outcome;
 use florin_core::request::{Action, ItemResult, PostingResult, Side};
+use florin_engine::SnapshotReport;
 
 pub fn account() -> AccountRecord {
     AccountRecord {
@@ -216,4 +217,18 @@ pub fn balance_at() -> BalanceAt {
 pub fn institutions() -> Vec<(u32, Institution)> {
     let bank = Institution { name: "Banka".into(), open_day: 19_676 };
     vec![(1, Institution::default()), (7, bank)]
+}
+
+pub fn snapshot() -> SnapshotReport {
+    SnapshotReport {
+        frame: 12,
+        sequence: 30,
+        booked_at: BOOKED_AT,
+        accounts: 3,
+        records: 7,
+        bytes: 880,
+        us: 1_500,
+        is_new: true,
+        folder: "/var/lib/florin/snapshots/00000000000000000012".into(),
+    }
 }

@@ -79,6 +79,7 @@ fn decode(operation: Operation, count: u32, payload: &[u8]) -> Result<Option<Rep
             Reply::TransactionPage(codec::transactions::decode_page(count, payload)?)
         }
         Operation::Institutions => Reply::Institutions(codec::institutions::decode(count, payload)?),
+        Operation::Snapshot => Reply::Snapshot(codec::snapshots::decode(count, payload)?),
         Operation::Assets => Reply::Assets(codec::assets::decode(count, payload)?),
     }))
 }

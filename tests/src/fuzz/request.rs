@@ -79,7 +79,7 @@ fn check_request(request: &Request, payload: &[u8]) {
                 questions::encode_related(*id, *after, *limit)
             }
             Command::Watch { after, limit, wait_ms, .. } => questions::encode_watch(*after, *limit, *wait_ms),
-            Command::Institutions { .. } | Command::Assets | Command::Stats => Vec::new(),
+            Command::Institutions { .. } | Command::Assets | Command::Stats | Command::Snapshot => Vec::new(),
         },
     };
     assert_eq!(again, payload, "{request:?} is asked with other bytes");
