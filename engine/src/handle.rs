@@ -241,6 +241,14 @@ pub struct EngineStats {
     pub id_runs_made: u64,
     /// Merges of runs since the start.
     pub id_runs_merged: u64,
+    /// Runs that were found damaged and are still to be made again.
+    pub id_runs_damaged: u64,
+    /// Runs that were made again since the start.
+    pub id_runs_remade: u64,
+    /// Ids that were looked up in runs since the start.
+    pub ids_looked_up: u64,
+    /// Those of them that no row has: what the filters could not exclude.
+    pub ids_looked_up_in_vain: u64,
     /// Last frame of the newest snapshot, 0 = none.
     pub snapshot_frame: u64,
     /// Last sealed segment that was folded towards the next snapshot.

@@ -9,6 +9,7 @@ mod builder;
 mod catalog;
 mod entries;
 pub(crate) mod index;
+mod old_ids;
 mod pages;
 mod rows;
 mod seek;
