@@ -259,6 +259,18 @@ pub struct EngineStats {
     pub snapshot_bytes: u64,
     /// Time that making the last one took, pauses included.
     pub snapshot_us: u64,
+    /// Rounds that the scrub has completed through all files since the start.
+    pub scrub_rounds: u64,
+    /// Bytes that it has read.
+    pub scrub_bytes: u64,
+    /// Damage that it has found, each once a round.
+    pub scrub_damage: u64,
+    /// When its last round ended, nanoseconds since 1970-01-01 UTC; 0 = none has.
+    pub scrub_round_ended_ns: u64,
+    /// The file that it reads; empty between rounds.
+    pub scrub_file: String,
+    /// What it found last: file, offset, what is wrong; empty = nothing.
+    pub scrub_last_damage: String,
     /// How the log is written: `direct` or `buffered`.
     pub io: String,
     /// From closing a round to its reply, percentiles 50, 99, 99.9 and the maximum.

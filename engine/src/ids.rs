@@ -11,5 +11,4 @@ mod shelf;
 
 pub use keeper::IdStats;
 pub(crate) use keeper::{IdsKeeping, start_keeping_ids};
-pub(crate) use run_file::{RunError, RunFile};
 pub(crate) use shelf::{Said, Shelf};

@@ -16,6 +16,7 @@ mod history;
 mod ids;
 mod inbox;
 mod pace;
+mod scrub;
 mod shard_actor;
 mod snapshots;
 mod stages;
@@ -25,6 +26,7 @@ mod verify;
 pub use backup::{BackupError, BackupReport, back_up, restore};
 pub use handle::*;
 pub use ids::IdStats;
+pub use scrub::{SCRUB_BYTES_PER_SECOND_DEFAULT, ScrubOptions, ScrubStats};
 pub use snapshots::{SnapshotError, SnapshotFolder, SnapshotManifest, SnapshotStats};
 pub use stages::{Stage, StageFigures, Stages};
 pub use start::{

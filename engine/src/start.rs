@@ -23,6 +23,7 @@ use crate::handle::{Command, OnReply, Reply};
 use crate::history::History;
 use crate::ids::{Shelf, start_keeping_ids};
 use crate::inbox::Submission;
+use crate::scrub::ScrubOptions;
 use crate::shard_actor::{ShardActor, SharedShard};
 use crate::snapshots::{SnapshotError, SnapshotFolder, SnapshotManifest, start_keeping};
 use crate::stages::{Stage, Stages};
@@ -76,6 +77,8 @@ pub struct EngineOptions {
     pub build_indexes: bool,
     /// Make a snapshot of every so many sealed segments, in the background; 0 = none. Those that are there are used in any case.
     pub snapshot_segments: u64,
+    /// How files are read again, in the background, to find what has rotted.
+    pub scrub: ScrubOptions,
 }
 
 /// Segments of a snapshot unless configured: 1 GiB of log, which recovery goes through in some seconds.
@@ -94,6 +97,7 @@ impl EngineOptions {
             state_hash: false,
             build_indexes: true,
             snapshot_segments: SNAPSHOT_SEGMENTS_DEFAULT,
+            scrub: ScrubOptions::default(),
         }
     }
 }
@@ -318,12 +322,13 @@ pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
     let every = options.snapshot_segments;
     let keeping = match every {
         0 => None,
-        every => Some(start_keeping(reader.apart(), snapshots, base, every, seed).map_err(no_thread)?),
+        every => Some(start_keeping(reader.apart(), snapshots.clone(), base, every, seed).map_err(no_thread)?),
     };
     let ids =
         start_keeping_ids(reader.apart(), Arc::clone(&shelf), adopting(coordinator.clone())).map_err(no_thread)?;
     let history =
-        History::start(reader, &options.data, options.build_indexes, keeping, (shelf, ids)).map_err(no_thread)?;
+        History::start(reader, &options.data, options.build_indexes, keeping, (shelf, ids), (options.scrub, snapshots))
+            .map_err(no_thread)?;
     let threads: Vec<Arbiter> = (0..options.placement.threads(options.shards)).map(|_| Arbiter::new()).collect();
     let place = |(number, shard): (usize, _)| {
         let shared = SharedShard::new(shard);

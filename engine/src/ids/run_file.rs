@@ -338,26 +338,33 @@ impl RunFile {
         self.rotten.load(Relaxed)
     }
 
-    /// Reads all of it and checks each block.
-    pub fn check(&self, keep: &mut dyn FnMut(usize) -> Result<(), RunError>) -> Result<(), RunError> {
+    /// Reads all of it and checks each block. `keep` is told how many bytes were read since it was told last; its error ends the reading.
+    pub fn check<E>(&self, keep: &mut dyn FnMut(usize) -> Result<(), E>) -> Result<Result<(), RunError>, E> {
         let mut chunk = vec![0; CHUNK_BLOCKS * BLOCK_BYTES];
         let blocks = self.bytes / BLOCK_BYTES as u64;
         for from in (0..blocks).step_by(CHUNK_BLOCKS) {
             let upto = blocks.min(from + CHUNK_BLOCKS as u64);
             let bytes = &mut chunk[..(upto - from) as usize * BLOCK_BYTES];
-            self.read_at(bytes, from)?;
-            let checked = if from == 0 { BLOCK_BYTES } else { 0 };
-            if from == 0 {
-                let header = Header::ref_from_bytes(&bytes[..BLOCK_BYTES]).expect("bytes of a header");
-                // The other blocks were found by what it said when it was opened: another one, whole as it may be, is not this run's.
-                if blake3::hash(&bytes[32..BLOCK_BYTES]) != header.digest || header.salt() != self.salt {
-                    return Err(self.damaged(0, "the digest of its header does not match"));
-                }
+            if let Err(error) = self.check_chunk(bytes, from) {
+                return Ok(Err(error));
             }
-            check_blocks(&self.path, self.salt, &bytes[checked..], from + (checked / BLOCK_BYTES) as u64)?;
             keep(bytes.len())?;
         }
-        Ok(())
+        Ok(Ok(()))
+    }
+
+    fn check_chunk(&self, chunk: &mut [u8], from: u64) -> Result<(), RunError> {
+        self.read_at(chunk, from)?;
+        if from > 0 {
+            return check_blocks(&self.path, self.salt, chunk, from);
+        }
+        let (header, blocks) = chunk.split_at(BLOCK_BYTES);
+        let header = Header::ref_from_bytes(header).expect("bytes of a header");
+        // The other blocks were found by what it said when it was opened: another one, whole as it may be, is not this run's.
+        if blake3::hash(&header.as_bytes()[32..]) != header.digest || header.salt() != self.salt {
+            return Err(self.damaged(0, "the digest of its header does not match"));
+        }
+        check_blocks(&self.path, self.salt, blocks, 1)
     }
 
     fn damaged(&self, offset: u64, reason: &'static str) -> RunError {
