@@ -82,11 +82,15 @@ impl IndexFile {
         &self.header
     }
 
+    /// Whether a block is whole.
+    pub fn check_block(&self, number: u32) -> Result<(), IndexError> {
+        self.read_block(number, &mut [0; BLOCK_BYTES])
+    }
+
     /// Reads all blocks: whether they are whole. `keep` is told how many bytes were read since it was told last.
     pub fn check<E>(&self, keep: &mut dyn FnMut(usize) -> Result<(), E>) -> Result<Result<(), IndexError>, E> {
-        let mut block = [0; BLOCK_BYTES];
         for number in 0..self.header.blocks() {
-            if let Err(error) = self.read_block(number, &mut block) {
+            if let Err(error) = self.check_block(number) {
                 return Ok(Err(error));
             }
             if number % CHECK_BLOCKS == CHECK_BLOCKS - 1 {
