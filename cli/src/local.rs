@@ -6,7 +6,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
-use florin_engine::{EngineOptions, Placement, SNAPSHOT_SEGMENTS_DEFAULT, StartError, StartReport};
+use florin_engine::{
+    EngineOptions, Placement, SCRUB_BYTES_PER_SECOND_DEFAULT, SNAPSHOT_SEGMENTS_DEFAULT, ScrubOptions, StartError,
+    StartReport,
+};
 use florin_net::{ServeError, Server, ServerOptions};
 use florin_wal::{IoMode, LockError, RecoverError};
 use tokio::sync::oneshot;
@@ -28,6 +31,8 @@ pub struct ServeSettings {
     pub io: IoMode,
     /// Segments of a snapshot; 0 = none is made.
     pub snapshot_segments: u64,
+    /// Bytes a second that are read again to find what has rotted; 0 = none.
+    pub scrub_bytes_per_second: u64,
     /// Whether to serve although the machine's clock is not believed.
     pub accept_clock: bool,
 }
@@ -38,7 +43,18 @@ impl ServeSettings {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let placement = Placement::Auto;
         let snapshot_segments = SNAPSHOT_SEGMENTS_DEFAULT;
-        ServeSettings { data, listen, shards: 1, placement, io: IoMode::Auto, snapshot_segments, accept_clock }
+        let scrub_bytes_per_second = SCRUB_BYTES_PER_SECOND_DEFAULT;
+        let io = IoMode::Auto;
+        ServeSettings {
+            data,
+            listen,
+            shards: 1,
+            placement,
+            io,
+            snapshot_segments,
+            scrub_bytes_per_second,
+            accept_clock,
+        }
     }
 }
 
@@ -63,6 +79,7 @@ impl Running {
             io: settings.io,
             snapshot_segments: settings.snapshot_segments,
             accept_clock: settings.accept_clock,
+            scrub: ScrubOptions { bytes_per_second: settings.scrub_bytes_per_second, ..ScrubOptions::default() },
             ..EngineOptions::new(&settings.data)
         };
         let started = florin_engine::start(options).await.map_err(|e| start_error(&settings.data, &e))?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use florin_core::limits::SHARDS_MAX;
-use florin_engine::{Placement, SNAPSHOT_SEGMENTS_DEFAULT, StartReport};
+use florin_engine::{Placement, SCRUB_BYTES_PER_SECOND_DEFAULT, SNAPSHOT_SEGMENTS_DEFAULT, StartReport};
 use florin_wal::{IoMode, WriteMode};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,6 +16,11 @@ use crate::error::{CliError, CliResult, EXIT_FINE};
 use crate::local::{Running, ServeSettings};
 use crate::output::Output;
 use crate::verify::{point_json, point_line};
+
+/// Bytes of a megabyte.
+const MB: u64 = 1_000_000;
+/// Fastest scrub that can be asked for: more than one thread can check.
+const SCRUB_MB_MAX: u64 = 10_000;
 
 /// Serve a ledger on loopback until SIGTERM or Ctrl-C
 ///
@@ -41,6 +46,9 @@ pub struct ServeArguments {
     /// that `florin snapshot` asks for
     #[arg(long, value_name = "SEGMENTS", default_value_t = SNAPSHOT_SEGMENTS_DEFAULT)]
     snapshot_every: u64,
+    /// Read all files again, in the background, this fast, to find what has rotted while there is still a copy; 0 = never
+    #[arg(long, value_name = "MB", default_value_t = SCRUB_BYTES_PER_SECOND_DEFAULT / MB, value_parser = clap::value_parser!(u64).range(..=SCRUB_MB_MAX))]
+    scrub_mb_per_second: u64,
     /// Start although this machine's clock is an hour before or 30 days after the log's last entry
     #[arg(long)]
     accept_clock: bool,
@@ -91,6 +99,7 @@ pub fn run(arguments: &ServeArguments, output: Output) -> CliResult {
         },
         io: arguments.io.into(),
         snapshot_segments: arguments.snapshot_every,
+        scrub_bytes_per_second: arguments.scrub_mb_per_second * MB,
         accept_clock: arguments.accept_clock,
     };
     actix_rt::System::new().block_on(async move {

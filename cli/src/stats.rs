@@ -48,7 +48,7 @@ fn show_stages(stages: &Value, output: Output) {
 
 /// Counters that may grow beyond 2^53 become strings.
 fn strings_for_large(stats: &Value) -> Value {
-    const MAY_BE_LARGE: [&str; 14] = [
+    const MAY_BE_LARGE: [&str; 16] = [
         "ids",
         "ids_recent",
         "id_run_bytes",
@@ -63,6 +63,8 @@ fn strings_for_large(stats: &Value) -> Value {
         "votes_maybe",
         "log_bytes",
         "snapshot_frame",
+        "scrub_bytes",
+        "scrub_round_ended_ns",
     ];
     let Value::Object(fields) = stats else { return stats.clone() };
     let convert = |(name, value): (&String, &Value)| {

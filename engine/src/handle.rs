@@ -248,6 +248,14 @@ pub struct EngineStats {
     pub id_runs_made: u64,
     /// Merges of runs since the start.
     pub id_runs_merged: u64,
+    /// Runs that were found damaged and are still to be made again.
+    pub id_runs_damaged: u64,
+    /// Runs that were made again since the start.
+    pub id_runs_remade: u64,
+    /// Ids that were looked up in runs since the start.
+    pub ids_looked_up: u64,
+    /// Those of them that no row has: what the filters could not exclude.
+    pub ids_looked_up_in_vain: u64,
     /// Last frame of the newest snapshot, 0 = none.
     pub snapshot_frame: u64,
     /// Last sealed segment that was folded towards the next snapshot.
@@ -258,6 +266,18 @@ pub struct EngineStats {
     pub snapshot_bytes: u64,
     /// Time that making the last one took, pauses included.
     pub snapshot_us: u64,
+    /// Rounds that the scrub has completed through all files since the start.
+    pub scrub_rounds: u64,
+    /// Bytes that it has read.
+    pub scrub_bytes: u64,
+    /// Damage that it has found, each once a round.
+    pub scrub_damage: u64,
+    /// When its last round ended, nanoseconds since 1970-01-01 UTC; 0 = none has.
+    pub scrub_round_ended_ns: u64,
+    /// The file that it reads; empty between rounds.
+    pub scrub_file: String,
+    /// What it found last: file, offset, what is wrong; empty = nothing.
+    pub scrub_last_damage: String,
     /// How the log is written: `direct` or `buffered`.
     pub io: String,
     /// From closing a round to its reply, percentiles 50, 99, 99.9 and the maximum.

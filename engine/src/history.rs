@@ -6,9 +6,10 @@
 //! them, without them, and with some of them.
 
 mod builder;
-mod catalog;
+pub(crate) mod catalog;
 mod entries;
 pub(crate) mod index;
+mod old_ids;
 mod pages;
 mod rows;
 mod seek;
@@ -34,7 +35,8 @@ use catalog::Catalog;
 use rows::Rows;
 
 use crate::ids::{IdStats, IdsKeeping, Shelf};
-use crate::snapshots::{Keeping, SnapshotStats};
+use crate::scrub::{ScrubOptions, ScrubStats, Scrubbing, start_scrubbing};
+use crate::snapshots::{Keeping, SnapshotFolder, SnapshotStats};
 
 /// What a statement shows.
 #[derive(Clone, Copy, Debug)]
@@ -153,6 +155,7 @@ pub struct History {
     building: Building,
     keeping: Keeping,
     ids: IdsKeeping,
+    scrubbing: Option<Scrubbing>,
 }
 
 /// A thread that answers jobs in the order in which they come.
@@ -169,13 +172,18 @@ impl History {
         build_indexes: bool,
         keeping: Keeping,
         (shelf, ids): (Arc<Shelf>, IdsKeeping),
+        scrub: (ScrubOptions, SnapshotFolder),
     ) -> std::io::Result<History> {
         let catalog = Arc::new(Catalog::new(data, reader.ledger()));
         let rows = |name| Worker::start(name, Rows::new(reader.clone(), Arc::clone(&catalog), Arc::clone(&shelf)));
         let (quick, originals, pages) = (rows("florin-history")?, rows("florin-original")?, rows("florin-pages")?);
         // It walks whole segments: with tables of its own it never makes a reader wait.
-        let building = start_building(reader.apart(), catalog, build_indexes)?;
-        Ok(History { quick, originals, pages, building, keeping, ids })
+        let building = start_building(reader.apart(), Arc::clone(&catalog), build_indexes)?;
+        let scrubbing = match scrub {
+            (ScrubOptions { bytes_per_second: 0, .. }, _) => None,
+            (options, snapshots) => Some(start_scrubbing(&options, &reader, snapshots, shelf, catalog)?),
+        };
+        Ok(History { quick, originals, pages, building, keeping, ids, scrubbing })
     }
 
     /// Hands a job over.
@@ -209,6 +217,11 @@ impl History {
         self.ids.stats()
     }
 
+    /// What the scrub read and found.
+    pub fn scrub(&self) -> ScrubStats {
+        self.scrubbing.as_ref().map(Scrubbing::stats).unwrap_or_default()
+    }
+
     /// Answers what was asked and ends the threads. An index or snapshot that is being made is dropped.
     pub fn stop(&mut self) {
         self.quick.stop();
@@ -217,6 +230,7 @@ impl History {
         self.building.stop();
         self.keeping.stop();
         self.ids.stop();
+        self.scrubbing.iter_mut().for_each(Scrubbing::stop);
     }
 }
 

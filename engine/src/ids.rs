@@ -11,4 +11,4 @@ mod shelf;
 
 pub use keeper::IdStats;
 pub(crate) use keeper::{IdsKeeping, start_keeping_ids};
-pub(crate) use shelf::Shelf;
+pub(crate) use shelf::{Said, Shelf};

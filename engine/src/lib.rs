@@ -18,6 +18,7 @@ mod ids;
 mod inbox;
 mod opened;
 mod pace;
+mod scrub;
 mod shard_actor;
 mod snapshots;
 mod stages;
@@ -28,6 +29,7 @@ pub use backup::{BackupError, BackupReport, back_up, restore};
 pub use backup_upto::{PointReport, Upto, restore_upto};
 pub use handle::*;
 pub use ids::IdStats;
+pub use scrub::{SCRUB_BYTES_PER_SECOND_DEFAULT, ScrubOptions, ScrubStats};
 pub use snapshots::{SnapshotError, SnapshotFolder, SnapshotManifest, SnapshotReport, SnapshotStats};
 pub use stages::{Stage, StageFigures, Stages};
 pub use start::{

@@ -46,6 +46,11 @@ impl Gait {
             bytes_per_second: slow.bytes_per_second + (hurried.bytes_per_second - slow.bytes_per_second) * part / whole,
         }
     }
+
+    /// For what goes on for ever, at a rate that was asked for.
+    pub fn at_rate(bytes_per_second: u64) -> Gait {
+        Gait { rest_factor: 3, bytes_per_second }
+    }
 }
 
 /// The engine stops.
@@ -92,6 +97,11 @@ impl Pace {
         if self.written_at.elapsed() > QUIET_AFTER {
             return self.rest(Duration::ZERO);
         }
+        self.keep_always(bytes)
+    }
+
+    /// As [`Pace::keep`], whether or not the log is being written.
+    pub fn keep_always(&mut self, bytes: usize) -> Result<(), Stopped> {
         self.bytes += bytes as u64;
         let for_disk = Duration::from_nanos(self.bytes * 1_000_000_000 / self.gait.bytes_per_second);
         let rest = for_disk.max(self.resumed.elapsed() * self.gait.rest_factor);

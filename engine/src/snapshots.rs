@@ -191,6 +191,45 @@ impl SnapshotFolder {
         Ok(manifest)
     }
 
+    /// Reads a snapshot to its end: whether it is what was written, or was removed meanwhile. `keep` is told how many bytes were read since
+    /// it was told last; its error ends the reading.
+    pub(crate) fn scrub<E>(
+        &self,
+        frame: u64,
+        keys: &KeyRing,
+        keep: &mut dyn FnMut(usize) -> Result<(), E>,
+    ) -> Result<Result<(), SnapshotError>, E> {
+        let read = match self.read_through(frame, keys, keep) {
+            Ok(()) => return Ok(Ok(())),
+            Err(Ended::ByCaller(error)) => return Err(error),
+            Err(Ended::Damaged(error)) => Err(error),
+        };
+        Ok(match self.positions() {
+            Ok(positions) if !positions.contains(&frame) => Ok(()),
+            _ => read,
+        })
+    }
+
+    fn read_through<E>(
+        &self,
+        frame: u64,
+        keys: &KeyRing,
+        keep: &mut dyn FnMut(usize) -> Result<(), E>,
+    ) -> Result<(), Ended<E>> {
+        let manifest = self.manifest(frame, keys)?;
+        let mut records = StateReader::open(&self.path(frame).join(STATE_FILE), &manifest)?;
+        let mut kept = 0;
+        while let Some(record) = records.next() {
+            record?;
+            // The chunk that is being read was read as a whole; it counts with the next one.
+            let read = records.offset() - std::mem::replace(&mut kept, records.offset());
+            if read > 0 {
+                keep(read as usize).map_err(Ended::ByCaller)?;
+            }
+        }
+        keep((manifest.bytes - kept) as usize).map_err(Ended::ByCaller)
+    }
+
     /// Makes a place for a snapshot that is to be written, without what an earlier try left there.
     fn begin(&self, frame: u64) -> Result<PathBuf, SnapshotError> {
         let path = self.path(frame);
@@ -233,6 +272,18 @@ impl SnapshotFolder {
             sync_folder(path)?;
         }
         gone(std::fs::remove_dir_all(path), path)
+    }
+}
+
+/// Why a snapshot was not read to its end.
+enum Ended<E> {
+    ByCaller(E),
+    Damaged(SnapshotError),
+}
+
+impl<E> From<SnapshotError> for Ended<E> {
+    fn from(error: SnapshotError) -> Ended<E> {
+        Ended::Damaged(error)
     }
 }
 

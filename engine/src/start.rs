@@ -24,6 +24,7 @@ use crate::history::History;
 use crate::ids::{Shelf, start_keeping_ids};
 use crate::inbox::Submission;
 use crate::opened::Opened;
+use crate::scrub::ScrubOptions;
 use crate::shard_actor::{ShardActor, SharedShard};
 use crate::snapshots::{SnapshotError, SnapshotFolder, SnapshotManifest, start_keeping};
 use crate::stages::{Stage, Stages};
@@ -78,6 +79,8 @@ pub struct EngineOptions {
     /// Make a snapshot of every so many sealed segments, in the background; 0 = only when one is asked for. Those that are there are used in
     /// any case.
     pub snapshot_segments: u64,
+    /// How files are read again, in the background, to find what has rotted.
+    pub scrub: ScrubOptions,
 }
 
 /// Segments of a snapshot unless configured: 1 GiB of log, which recovery goes through in some seconds.
@@ -96,6 +99,7 @@ impl EngineOptions {
             state_hash: false,
             build_indexes: true,
             snapshot_segments: SNAPSHOT_SEGMENTS_DEFAULT,
+            scrub: ScrubOptions::default(),
         }
     }
 }
@@ -310,17 +314,17 @@ pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
         state_hash: options.state_hash.then(|| state_hash(&ledger)),
     };
     let io = format!("{:?}", report.log.io.mode).to_lowercase();
-    // The writer's thread tells the coordinator, whose address exists only once it is made; it is made with the writer.
-    let (address, addressed) = std::sync::mpsc::sync_channel::<Addr<CoordinatorActor>>(1);
-    let coordinator = std::sync::OnceLock::new();
+    // Threads tell the coordinator, which is made of them: its mailbox is there before it. Should the start fail, the mailbox goes with what
+    // is in it, and nobody waits.
+    let mailbox = Context::<CoordinatorActor>::new();
+    let coordinator = mailbox.address();
     let common = Common::default();
     let stages = common.stages.clone();
+    let told = coordinator.clone();
     let on_durable = move |frame: u64, times: GroupTimes| {
         stages.record(Stage::Write, times.write);
         stages.record(Stage::Sync, times.sync);
-        let coordinator =
-            coordinator.get_or_init(|| addressed.recv().expect("the engine starts before the first frame"));
-        coordinator.do_send(Durable(frame));
+        told.do_send(Durable(frame));
     };
     let on_failure = |failure: LogFailure| {
         eprintln!("florin: {failure}");
@@ -330,17 +334,12 @@ pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
     let (log, reader) = opened.start(Box::new(on_durable), Box::new(on_failure))?;
     let no_thread = |source| StartError::System { what: "history thread", source };
     let every = if point.is_some() { 0 } else { options.snapshot_segments };
-    let keeping = start_keeping(reader.apart(), snapshots, base, every, seed).map_err(no_thread)?;
-    let (run_address, run_addressed) = std::sync::mpsc::sync_channel::<Addr<CoordinatorActor>>(1);
-    let coordinator = std::sync::OnceLock::new();
-    let adopt = move |runs: Vec<Arc<Run>>| {
-        // Without an address the start has failed since.
-        let coordinator = coordinator.get_or_init(|| run_addressed.recv().ok());
-        coordinator.iter().for_each(|coordinator| coordinator.do_send(Adopt(runs.clone())));
-    };
-    let ids = start_keeping_ids(reader.apart(), Arc::clone(&shelf), Box::new(adopt)).map_err(no_thread)?;
+    let keeping = start_keeping(reader.apart(), snapshots.clone(), base, every, seed).map_err(no_thread)?;
+    let ids =
+        start_keeping_ids(reader.apart(), Arc::clone(&shelf), adopting(coordinator.clone())).map_err(no_thread)?;
     let history =
-        History::start(reader, &options.data, options.build_indexes, keeping, (shelf, ids)).map_err(no_thread)?;
+        History::start(reader, &options.data, options.build_indexes, keeping, (shelf, ids), (options.scrub, snapshots))
+            .map_err(no_thread)?;
     let threads: Vec<Arbiter> = (0..options.placement.threads(options.shards)).map(|_| Arbiter::new()).collect();
     let place = |(number, shard): (usize, _)| {
         let shared = SharedShard::new(shard);
@@ -353,12 +352,13 @@ pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
     };
     let shards = ledger.shards.into_iter().enumerate().map(place).collect();
     let actor = CoordinatorActor::new(ledger.coordinator, shards, log, history, Clock::start(), io, common.clone());
-    let coordinator = actor.start();
-    // As of a point there is no writer, so nobody waits for it.
-    let is_told = address.send(coordinator.clone()).is_ok();
-    assert!(is_told || report.point.is_some(), "the writer's thread waits for the first frame");
-    run_address.send(coordinator.clone()).expect("the thread of ids waits for the first run");
+    mailbox.run(actor);
     Ok(Started { engine: Engine { coordinator, common }, report })
+}
+
+/// What the thread of ids does with runs that can be asked. The coordinator need not have started yet.
+fn adopting(coordinator: Addr<CoordinatorActor>) -> Box<dyn Fn(Vec<Arc<Run>>) + Send> {
+    Box::new(move |runs| coordinator.do_send(Adopt(runs)))
 }
 
 fn random_seed() -> Result<u64, StartError> {
@@ -366,3 +366,6 @@ fn random_seed() -> Result<u64, StartError> {
     // The standard library seeds its hash maps from the system's random source.
     Ok(std::collections::hash_map::RandomState::new().build_hasher().finish())
 }
+
+#[cfg(test)]
+mod tests;

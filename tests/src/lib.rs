@@ -13,6 +13,7 @@ pub mod encode;
 pub mod faults;
 pub mod fuzz;
 pub mod heard;
+pub mod history_ids;
 pub mod load;
 pub mod model;
 pub mod mutations;

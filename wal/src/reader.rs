@@ -2,6 +2,7 @@
 //! thread; all of them share the tables. Says which segments are sealed, for whoever derives something from them.
 
 use crate::error::ReadError;
+use crate::format::SegmentHead;
 use crate::frame::{FrameHead, FramePlace};
 use crate::key::KeyRing;
 use crate::ledger::LedgerId;
@@ -172,6 +173,16 @@ impl LogReader {
             return Err(ReadError::Damaged { file, offset, reason: "the digest of the frame does not match" });
         }
         Ok(())
+    }
+
+    /// Where the segments are.
+    pub(crate) fn storage(&self) -> Arc<dyn Storage> {
+        self.tables.storage()
+    }
+
+    /// The first blocks of a sealed segment and of the one behind it.
+    pub(crate) fn heads_at(&self, ordinal: u64) -> Option<(SegmentHead, SegmentHead)> {
+        self.shared.segments.with_next(ordinal)
     }
 
     fn read_body(&mut self, frame: &FrameRef, offset: u64, into: &mut [u8]) -> Result<(), ReadError> {

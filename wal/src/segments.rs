@@ -64,6 +64,13 @@ impl Segments {
         sealed.collect()
     }
 
+    /// A segment and the one that follows it, if one does.
+    pub(crate) fn with_next(&self, ordinal: u64) -> Option<(SegmentHead, SegmentHead)> {
+        let heads = self.heads.read().unwrap_or_else(PoisonError::into_inner);
+        let at = heads.binary_search_by_key(&ordinal, |head| head.ordinal).ok()?;
+        Some((heads[at], *heads.get(at + 1)?))
+    }
+
     fn last_where(&self, before: impl Fn(&SegmentHead) -> bool) -> Option<(SegmentHead, u64)> {
         let heads = self.heads.read().unwrap_or_else(PoisonError::into_inner);
         // Segments of empty groups begin where the next one does: the last of them is the one with the frame.

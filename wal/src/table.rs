@@ -176,6 +176,11 @@ impl Tables {
         Tables::new(Arc::clone(&self.storage))
     }
 
+    /// Where the segments are.
+    pub(crate) fn storage(&self) -> Arc<dyn Storage> {
+        Arc::clone(&self.storage)
+    }
+
     /// The table of a segment.
     pub(crate) fn of(&self, head: SegmentHead) -> Result<Arc<SegmentTable>, ReadError> {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);

@@ -241,7 +241,7 @@ pub(crate) fn walk_upto<E>(
 
 impl Walked {
     /// The first block, if it was written for this segment; otherwise why it is not part of the log.
-    fn first_block<E>(
+    pub(crate) fn first_block<E>(
         &self,
         window: &mut Window<'_>,
         ordinal: u64,
@@ -268,7 +268,7 @@ impl Walked {
     }
 
     /// Reads the groups of one segment up to the first that is none.
-    fn segment<E>(
+    pub(crate) fn segment<E>(
         &mut self,
         keys: &KeyRing,
         segment: SegmentHead,
@@ -399,7 +399,7 @@ impl Walked {
 }
 
 /// Blocks that are not zero behind the last group of a closed segment.
-fn stray_blocks<E>(storage: &dyn Storage, stop: &Stop, access: Access) -> Result<u64, RecoverError<E>> {
+pub(crate) fn stray_blocks<E>(storage: &dyn Storage, stop: &Stop, access: Access) -> Result<u64, RecoverError<E>> {
     let Some((file, size)) = open_segment(storage, stop.segment, access)? else { return Ok(0) };
     let mut memory = Blocks::new(READ_CHUNK_BYTES);
     let mut window = Window::new(&mut memory, file, size);

@@ -145,6 +145,7 @@ impl CoordinatorActor {
     pub(super) fn stats(&self, answers: &[ShardAnswer]) -> EngineStats {
         let counters = self.core.counters();
         let (indexes, snapshots, runs) = (self.history.stats(), self.history.snapshots(), self.history.ids());
+        let scrub = self.history.scrub();
         let log = self.log.writer().map(LogWriter::stats).unwrap_or_default();
         let count = |a: &ShardAnswer| if let ShardAnswer::Count(n) = a { *n as u64 } else { 0 };
         EngineStats {
@@ -179,6 +180,16 @@ impl CoordinatorActor {
             id_run_memory: runs.memory,
             id_runs_made: runs.made,
             id_runs_merged: runs.merged,
+            id_runs_damaged: runs.damaged,
+            id_runs_remade: runs.remade,
+            ids_looked_up: runs.looked_up,
+            ids_looked_up_in_vain: runs.in_vain,
+            scrub_rounds: scrub.rounds,
+            scrub_bytes: scrub.bytes,
+            scrub_damage: scrub.damage,
+            scrub_round_ended_ns: scrub.round_ended_ns,
+            scrub_file: scrub.file,
+            scrub_last_damage: scrub.last_damage,
             io: self.io.clone(),
             round_us: [50.0, 99.0, 99.9, 100.0].map(|p| self.round_us.value_at_percentile(p)),
             stages: self.common.stages.figures(),

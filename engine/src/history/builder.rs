@@ -18,8 +18,6 @@ use crate::pace::Pace;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long to leave alone what could not be built, because the disk is full or a segment is damaged.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
-/// Blocks that are checked before the pace is kept.
-const CHECK_BLOCKS: u32 = 256;
 
 /// How far the indexes are, and what they cost since the start.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -166,17 +164,8 @@ impl Builder {
 
     /// Reads an index that was found to its end: one that has rotted is built again before anybody asks it.
     fn check(&mut self, ordinal: u64) -> Result<(), BuildError> {
-        let Some(index) = self.catalog.index(ordinal) else { return Ok(()) };
-        for number in 0..index.header().blocks() {
-            if let Err(error) = index.check_block(number) {
-                self.catalog.reject(ordinal, &error);
-                return Ok(());
-            }
-            if number % CHECK_BLOCKS == CHECK_BLOCKS - 1 {
-                let bytes = CHECK_BLOCKS as usize * super::index::BLOCK_BYTES;
-                self.pace.keep(bytes)?;
-            }
-        }
+        let Builder { catalog, pace, .. } = self;
+        catalog.check(ordinal, &mut |bytes| pace.keep(bytes))?;
         Ok(())
     }
 }

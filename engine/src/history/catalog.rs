@@ -167,6 +167,27 @@ impl Catalog {
         }
     }
 
+    /// Reads the index of a segment to its end, if it has one. One that has rotted is left aside, so that it is built again: gives why.
+    /// `keep` is told how many bytes were read since it was told last; its error ends the reading.
+    pub fn check<E>(
+        &self,
+        ordinal: u64,
+        keep: &mut dyn FnMut(usize) -> Result<(), E>,
+    ) -> Result<Option<IndexError>, E> {
+        let segment = match self.known().get(ordinal as usize - 1) {
+            Some(Known { segment, progress: Progress::Ready(_) }) => *segment,
+            _ => return Ok(None),
+        };
+        // Not one of the files that are kept open for questions.
+        let checked = match IndexFile::open(&self.path(ordinal), self.ledger, &segment) {
+            Ok(index) => index.check(keep)?,
+            Err(error) => Err(error),
+        };
+        let wrong = checked.err();
+        wrong.iter().for_each(|error| self.reject(ordinal, error));
+        Ok(wrong)
+    }
+
     /// Looks whether a segment has an index.
     pub fn look(&self, segment: &SealedSegment) {
         match IndexFile::open(&self.path(segment.ordinal), self.ledger, segment) {

@@ -13,7 +13,7 @@ use florin_wal::{FramePlace, FrameRef, LogReader};
 
 use super::catalog::Catalog;
 use crate::coordinator_actor::Found;
-use crate::ids::Shelf;
+use crate::ids::{Said, Shelf};
 
 /// Rows that are read at once next to one that was read just before: 45 KB, which cost about as much as ten single reads.
 pub const WINDOW_ROWS: u64 = 256;
@@ -21,7 +21,7 @@ pub const WINDOW_ROWS: u64 = 256;
 /// Reads rows. Each thread has its own; nothing in it grows with the ledger.
 pub struct Rows {
     pub(super) catalog: Arc<Catalog>,
-    ids: Arc<Shelf>,
+    pub(super) ids: Arc<Shelf>,
     reader: LogReader,
     /// The frame of the last row: the next one is often in it too.
     frame: Option<FrameRef>,
@@ -185,10 +185,13 @@ impl Rows {
 
     /// What runs say of an id; the rows that they name say whether it is the one.
     pub fn old_id(&mut self, institution: u32, id: u128) -> Result<Option<OldId>, String> {
-        let entries = self.ids.look_up(institution, id).map_err(|error| {
-            format!("{error}; ids cannot be looked up. Remove this file while the server is stopped: a start makes it again from the log")
-        })?;
-        old_id(institution, id, entries, |sequence| self.read(sequence))
+        let Said { mut entries, unread } = self.ids.look_up(institution, id);
+        for rows in unread {
+            entries.extend(self.entries_in_log(institution, id, rows)?);
+        }
+        let found = old_id(institution, id, entries, |sequence| self.read(sequence))?;
+        self.ids.count(found.is_some());
+        Ok(found)
     }
 
     /// What a request needs that memory does not know.

@@ -45,12 +45,21 @@ pub struct IdStats {
     pub made: u64,
     /// Merges since the start.
     pub merged: u64,
+    /// Runs that were found damaged and are still to be made again.
+    pub damaged: u64,
+    /// Runs that were made again since the start.
+    pub remade: u64,
+    /// Ids that were looked up in runs since the start.
+    pub looked_up: u64,
+    /// Those of them that no row has.
+    pub in_vain: u64,
 }
 
 #[derive(Default)]
 struct Tally {
     made: AtomicU64,
     merged: AtomicU64,
+    remade: AtomicU64,
 }
 
 /// The thread, from outside.
@@ -64,6 +73,7 @@ impl IdsKeeping {
     /// How far it is.
     pub(crate) fn stats(&self) -> IdStats {
         let runs = self.shelf.runs();
+        let (looked_up, in_vain) = self.shelf.counts();
         IdStats {
             runs: runs.len() as u64,
             bytes: runs.iter().map(|run| run.bytes).sum(),
@@ -71,6 +81,10 @@ impl IdsKeeping {
             segment: runs.last().map_or(0, |run| run.place.segment),
             made: self.tally.made.load(Relaxed),
             merged: self.tally.merged.load(Relaxed),
+            damaged: runs.iter().filter(|run| run.is_rotten()).count() as u64,
+            remade: self.tally.remade.load(Relaxed),
+            looked_up,
+            in_vain,
         }
     }
 
@@ -146,10 +160,11 @@ impl Keeper {
                     LOOK_EVERY
                 }
                 Err(KeepError::Stopped) => return,
+                Err(KeepError::Run(error)) if self.found_damage(&error) => Duration::ZERO,
                 Err(error) => {
                     let error = error.to_string();
                     if error != told {
-                        eprintln!("florin: ids stay in memory: {error}; it is tried again every minute");
+                        eprintln!("florin: runs of ids cannot be made: {error}; it is tried again every minute");
                         told = error;
                     }
                     RETRY_AFTER
@@ -166,13 +181,22 @@ impl Keeper {
         self.remove_strangers()?;
         loop {
             self.pace.rest(Duration::ZERO)?;
-            if let Some(first) = first_to_merge(&self.shelf.runs().iter().map(|run| run.entries()).collect::<Vec<_>>())
+            if let Some(damaged) = self.shelf.runs().into_iter().find(|run| run.is_rotten()) {
+                self.remake(&damaged)?;
+            } else if let Some(first) =
+                first_to_merge(&self.shelf.runs().iter().map(|run| run.entries()).collect::<Vec<_>>())
             {
                 self.merge(first)?;
             } else if !self.make()? {
                 return Ok(());
             }
         }
+    }
+
+    /// Whether an error is damage to a run that nobody had found; it is made again then.
+    fn found_damage(&self, error: &RunError) -> bool {
+        let runs = self.shelf.runs();
+        runs.iter().find(|run| error.file() == Some(&run.path)).is_some_and(|run| run.reject(error))
     }
 
     /// Removes files that are none of the runs: unfinished, merged into others, or damaged.
@@ -216,28 +240,67 @@ impl Keeper {
             frame: last.first_frame + last.frames - 1,
             mac: last.last_mac,
         };
-        let (summary, entries) = draft.finish();
-        let count = entries.len() as u64;
-        let run = self.write(&place, &summary, (count, entries.into_iter().map(Ok)))?;
+        let run = self.write_draft(&place, draft)?;
         self.put(runs.into_iter().chain([run]).collect());
         self.tally.made.fetch_add(1, Relaxed);
         Ok(true)
     }
 
     fn take(&mut self, draft: &mut RunDraft, segment: &SealedSegment) -> Result<(), KeepError> {
-        let Keeper { reader, pace, payload, vouchers, .. } = self;
         for number in segment.first_frame..segment.first_frame + segment.frames {
-            let frame = reader.read_frame(number, payload, vouchers)?;
-            let head = DraftHead {
-                number,
-                first_sequence: frame.head.first_sequence,
-                count: frame.head.count,
-                time: frame.head.time_ns,
-            };
-            if head.first_sequence >= draft.next_row() {
-                draft.frame(&FrameView::new(head, payload, vouchers)?)?;
+            self.take_frame(draft, number)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a frame over, unless the draft begins behind it, and gives its chain MAC.
+    fn take_frame(&mut self, draft: &mut RunDraft, number: u64) -> Result<[u8; 32], KeepError> {
+        let Keeper { reader, pace, payload, vouchers, .. } = self;
+        let frame = reader.read_frame(number, payload, vouchers)?;
+        let head = DraftHead {
+            number,
+            first_sequence: frame.head.first_sequence,
+            count: frame.head.count,
+            time: frame.head.time_ns,
+        };
+        if head.first_sequence >= draft.next_row() {
+            draft.frame(&FrameView::new(head, payload, vouchers)?)?;
+        }
+        pace.keep(payload.len() + vouchers.len())?;
+        Ok(frame.head.mac)
+    }
+
+    /// Makes a damaged run again, of the frames that it covers: in parts that fit into memory, which are merged into its place. Until then
+    /// nothing else knows of the parts; the next start removes them if this one does not come to it.
+    fn remake(&mut self, damaged: &RunFile) -> Result<(), KeepError> {
+        self.pace.go(Gait::HURRIED);
+        let RunSummary { first, last, .. } = damaged.run.summary;
+        let mut number = self.reader.frame_of_sequence(first)?.expect("a run is of durable rows").head.number;
+        let mut parts: Vec<Arc<RunFile>> = Vec::new();
+        let mut covered = first - 1;
+        while covered < last {
+            let mut draft = RunDraft::after(covered, self.shelf.seed());
+            let mut place = damaged.place;
+            while draft.next_row() <= last && draft.rows() < RUN_ROWS {
+                (place.frame, place.mac) = (number, self.take_frame(&mut draft, number)?);
+                number += 1;
             }
-            pace.keep(payload.len() + vouchers.len())?;
+            covered = draft.next_row() - 1;
+            parts.push(self.write_draft(&place, draft)?);
+        }
+        let end = parts.last().map(|part| (part.run.summary.last, part.place));
+        assert_eq!(end, Some((last, damaged.place)), "the log is the one that the run was made of");
+        let remade = match &parts[..] {
+            [whole] => Arc::clone(whole),
+            parts => self.write_merged(parts)?,
+        };
+        let runs = self.shelf.runs();
+        let put = |run: Arc<RunFile>| if run.path == damaged.path { Arc::clone(&remade) } else { run };
+        self.put(runs.into_iter().map(put).collect());
+        self.tally.remade.fetch_add(1, Relaxed);
+        eprintln!("florin: {} was made again", damaged.path.display());
+        for part in parts.iter().filter(|part| part.path != remade.path) {
+            std::fs::remove_file(&part.path).map_err(RunError::io(&part.path))?;
         }
         Ok(())
     }
@@ -246,10 +309,7 @@ impl Keeper {
     fn merge(&mut self, first: usize) -> Result<(), KeepError> {
         let runs = self.shelf.runs();
         let (kept, merged) = runs.split_at(first);
-        let summary = RunSummary::merged(merged.iter().map(|run| &run.run.summary));
-        let place = merged.last().expect("several are merged").place;
-        let count = merged.iter().map(|run| run.entries()).sum();
-        let run = self.write(&place, &summary, (count, Merged::of(merged)))?;
+        let run = self.write_merged(merged)?;
         self.put(kept.iter().cloned().chain([run]).collect());
         self.tally.merged.fetch_add(1, Relaxed);
         // Those who still read them keep them open.
@@ -259,7 +319,21 @@ impl Keeper {
         Ok(())
     }
 
-    /// Writes a run and publishes it by its name.
+    fn write_draft(&mut self, place: &RunPlace, draft: RunDraft) -> Result<Arc<RunFile>, RunError> {
+        let (summary, entries) = draft.finish();
+        let count = entries.len() as u64;
+        self.write(place, &summary, (count, entries.into_iter().map(Ok)))
+    }
+
+    /// Writes what several runs that follow each other have as one.
+    fn write_merged(&mut self, merged: &[Arc<RunFile>]) -> Result<Arc<RunFile>, RunError> {
+        let summary = RunSummary::merged(merged.iter().map(|run| &run.run.summary));
+        let place = merged.last().expect("several are merged").place;
+        let count = merged.iter().map(|run| run.entries()).sum();
+        self.write(&place, &summary, (count, Merged::of(merged)))
+    }
+
+    /// Writes a run and publishes it by its name, in the place of another one if that is its name too.
     fn write(
         &mut self,
         place: &RunPlace,

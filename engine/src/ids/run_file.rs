@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use florin_core::dedup::filter::{Filter, LINE_WORDS, Line};
 use florin_core::dedup::old::{Run, RunSummary};
@@ -50,6 +51,14 @@ pub(crate) enum RunError {
 }
 
 impl RunError {
+    /// The file that is damaged or cannot be read, if it is one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match self {
+            RunError::Io { file, .. } | RunError::Damaged { file, .. } => Some(file),
+            RunError::Stopped => None,
+        }
+    }
+
     pub(crate) fn io(file: &Path) -> impl FnOnce(io::Error) -> RunError {
         let file = file.to_path_buf();
         move |source| RunError::Io { file, source }
@@ -141,6 +150,8 @@ pub(crate) struct RunFile {
     salt: [u8; 4],
     /// First hash of each block of entries.
     fences: Vec<u64>,
+    /// A block of it was found damaged: it is to be made again.
+    rotten: AtomicBool,
 }
 
 /// Name of the file of a run.
@@ -306,7 +317,58 @@ impl RunFile {
             salt: header.salt(),
             file,
             fences,
+            rotten: AtomicBool::new(false),
         })
+    }
+
+    /// Notes that a block is damaged, and says so the first time: then true.
+    pub fn reject(&self, error: &RunError) -> bool {
+        let is_first = !self.rotten.swap(true, Relaxed);
+        if is_first {
+            eprintln!(
+                "florin: {error}; what it would say is read from the log until it was made again, which happens now. If this comes again, \
+                 look after the disk"
+            );
+        }
+        is_first
+    }
+
+    /// Whether a block was found damaged.
+    pub fn is_rotten(&self) -> bool {
+        self.rotten.load(Relaxed)
+    }
+
+    /// Reads all of it and checks each block. `keep` is told how many bytes were read since it was told last; its error ends the reading.
+    pub fn check<E>(&self, keep: &mut dyn FnMut(usize) -> Result<(), E>) -> Result<Result<(), RunError>, E> {
+        let mut chunk = vec![0; CHUNK_BLOCKS * BLOCK_BYTES];
+        let blocks = self.bytes / BLOCK_BYTES as u64;
+        for from in (0..blocks).step_by(CHUNK_BLOCKS) {
+            let upto = blocks.min(from + CHUNK_BLOCKS as u64);
+            let bytes = &mut chunk[..(upto - from) as usize * BLOCK_BYTES];
+            if let Err(error) = self.check_chunk(bytes, from) {
+                return Ok(Err(error));
+            }
+            keep(bytes.len())?;
+        }
+        Ok(Ok(()))
+    }
+
+    fn check_chunk(&self, chunk: &mut [u8], from: u64) -> Result<(), RunError> {
+        self.read_at(chunk, from)?;
+        if from > 0 {
+            return check_blocks(&self.path, self.salt, chunk, from);
+        }
+        let (header, blocks) = chunk.split_at(BLOCK_BYTES);
+        let header = Header::ref_from_bytes(header).expect("bytes of a header");
+        // The other blocks were found by what it said when it was opened: another one, whole as it may be, is not this run's.
+        if blake3::hash(&header.as_bytes()[32..]) != header.digest || header.salt() != self.salt {
+            return Err(self.damaged(0, "the digest of its header does not match"));
+        }
+        check_blocks(&self.path, self.salt, blocks, 1)
+    }
+
+    fn damaged(&self, offset: u64, reason: &'static str) -> RunError {
+        RunError::Damaged { file: self.path.clone(), offset, reason }
     }
 
     /// How many entries it has.
@@ -339,8 +401,18 @@ impl RunFile {
     }
 
     fn read(&self, block: &mut [u8], number: u64) -> Result<(), RunError> {
-        self.file.read_exact_at(block, number * BLOCK_BYTES as u64).map_err(RunError::io(&self.path))?;
+        self.read_at(block, number)?;
         check_blocks(&self.path, self.salt, block, number)
+    }
+
+    fn read_at(&self, blocks: &mut [u8], number: u64) -> Result<(), RunError> {
+        let offset = number * BLOCK_BYTES as u64;
+        match self.file.read_exact_at(blocks, offset) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(self.damaged(offset, "the file is cut short"))
+            }
+            read => read.map_err(RunError::io(&self.path)),
+        }
     }
 
     /// All entries in order, for a merge.

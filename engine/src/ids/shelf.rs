@@ -1,7 +1,9 @@
 //! The runs of a ledger: which there are, and what they say of an id. Shared by the thread that makes them and those that ask.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use florin_core::account::hash_id;
@@ -10,6 +12,14 @@ use florin_core::dedup::run::RunEntry;
 use florin_wal::{FrameHead, LedgerId};
 
 use super::run_file::{RunError, RunFile, rows_of};
+
+/// What runs say of an id's hash.
+pub(crate) struct Said {
+    /// Entries with it, the oldest first.
+    pub entries: Vec<RunEntry>,
+    /// Rows of runs that cannot say it: what they say of the id, only the log tells.
+    pub unread: Vec<RangeInclusive<u64>>,
+}
 
 const FOLDER: &str = "ids";
 
@@ -22,6 +32,9 @@ pub(crate) struct Shelf {
     seed: u64,
     /// In order, covering all rows from the first on without a gap.
     runs: RwLock<Vec<Arc<RunFile>>>,
+    /// Ids that were looked up, and those of them that no row has.
+    looked_up: AtomicU64,
+    in_vain: AtomicU64,
 }
 
 impl Shelf {
@@ -67,7 +80,8 @@ impl Shelf {
             }
         }
         let seed = runs.first().map_or(seed, |run| run.place.seed);
-        Ok((Shelf { folder, ledger, seed, runs: RwLock::new(runs) }, refused))
+        let (looked_up, in_vain) = (AtomicU64::new(0), AtomicU64::new(0));
+        Ok((Shelf { folder, ledger, seed, runs: RwLock::new(runs), looked_up, in_vain }, refused))
     }
 
     /// Where they lie.
@@ -113,14 +127,32 @@ impl Shelf {
         (run.place.mac != frame.mac || run.run.summary.last + 1 != frame.next_sequence()).then(|| run.path.clone())
     }
 
-    /// Entries of an id's hash in all runs, the oldest first.
-    pub fn look_up(&self, institution: u32, id: u128) -> Result<Vec<RunEntry>, RunError> {
+    /// What all runs say of an id's hash. A run with a damaged block there is made again; the blocks that are whole go on answering.
+    pub fn look_up(&self, institution: u32, id: u128) -> Said {
         let hash = hash_id(institution, id, self.seed);
-        let mut found = Vec::new();
+        let mut said = Said { entries: Vec::new(), unread: Vec::new() };
         for run in self.runs() {
-            found.extend(run.look_up(hash)?);
+            match run.look_up(hash) {
+                Ok(entries) => said.entries.extend(entries),
+                Err(error) => {
+                    run.reject(&error);
+                    let summary = &run.run.summary;
+                    said.unread.push(summary.first..=summary.last);
+                }
+            }
         }
-        Ok(found)
+        said
+    }
+
+    /// Counts a look-up, and whether a row has the id.
+    pub fn count(&self, found: bool) {
+        self.looked_up.fetch_add(1, Relaxed);
+        self.in_vain.fetch_add(u64::from(!found), Relaxed);
+    }
+
+    /// Ids that were looked up, and those of them that no row has: what the filters could not exclude.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.looked_up.load(Relaxed), self.in_vain.load(Relaxed))
     }
 }
 

@@ -175,6 +175,11 @@ impl StateReader {
         }
     }
 
+    /// Where the chunk begins that is being read.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
     fn damaged(&self, reason: &str) -> SnapshotError {
         SnapshotError::Damaged { file: self.path.clone(), offset: self.offset, reason: reason.into() }
     }

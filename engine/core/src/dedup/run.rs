@@ -26,6 +26,15 @@ pub struct RunEntry {
 }
 
 impl RunEntry {
+    /// What a row is to the id with a hash.
+    pub fn new(hash: u64, sequence: u64, note: IdNote) -> RunEntry {
+        let kind = match note {
+            IdNote::Used => 0,
+            IdNote::Closed(how) => how as u64,
+        };
+        RunEntry { hash, place: sequence | kind << KIND_SHIFT }
+    }
+
     /// The row.
     pub fn sequence(self) -> u64 {
         self.place & ((1 << KIND_SHIFT) - 1)
@@ -74,16 +83,12 @@ impl RunDraft {
     }
 
     fn note(&mut self, institution: u32, id: u128, sequence: u64, note: IdNote) {
-        let kind = match note {
-            IdNote::Used => 0,
-            IdNote::Closed(how) => how as u64,
-        };
         self.used += u64::from(note == IdNote::Used);
         if planted(Fault::IdForgottenByRun) && id.is_multiple_of(8) {
             return;
         }
         self.ids.push(id);
-        self.entries.push(RunEntry { hash: hash_id(institution, id, self.seed), place: sequence | kind << KIND_SHIFT });
+        self.entries.push(RunEntry::new(hash_id(institution, id, self.seed), sequence, note));
     }
 
     /// The row that is to come next.

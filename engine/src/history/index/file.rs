@@ -13,6 +13,9 @@ use zerocopy::FromBytes;
 
 use super::{AccountRun, BLOCK_BYTES, Header, Section, is_sealed, key_of};
 
+/// Blocks that are checked before the pace is kept.
+const CHECK_BLOCKS: u32 = 256;
+
 /// Why an index cannot be used. It is then left aside and built again.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
@@ -82,6 +85,20 @@ impl IndexFile {
     /// Whether a block is whole.
     pub fn check_block(&self, number: u32) -> Result<(), IndexError> {
         self.read_block(number, &mut [0; BLOCK_BYTES])
+    }
+
+    /// Reads all blocks: whether they are whole. `keep` is told how many bytes were read since it was told last.
+    pub fn check<E>(&self, keep: &mut dyn FnMut(usize) -> Result<(), E>) -> Result<Result<(), IndexError>, E> {
+        for number in 0..self.header.blocks() {
+            if let Err(error) = self.check_block(number) {
+                return Ok(Err(error));
+            }
+            if number % CHECK_BLOCKS == CHECK_BLOCKS - 1 {
+                keep(CHECK_BLOCKS as usize * BLOCK_BYTES)?;
+            }
+        }
+        keep((self.header.blocks() % CHECK_BLOCKS) as usize * BLOCK_BYTES)?;
+        Ok(Ok(()))
     }
 
     /// Number of the frame with a row, and its offset in the segment's file.
