@@ -28,6 +28,8 @@ pub struct ServeSettings {
     pub io: IoMode,
     /// Segments of a snapshot; 0 = none is made.
     pub snapshot_segments: u64,
+    /// Whether sealed segments of the log are packed.
+    pub pack_segments: bool,
     /// Whether to serve although the machine's clock is not believed.
     pub accept_clock: bool,
 }
@@ -38,7 +40,16 @@ impl ServeSettings {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let placement = Placement::Auto;
         let snapshot_segments = SNAPSHOT_SEGMENTS_DEFAULT;
-        ServeSettings { data, listen, shards: 1, placement, io: IoMode::Auto, snapshot_segments, accept_clock }
+        ServeSettings {
+            data,
+            listen,
+            shards: 1,
+            placement,
+            io: IoMode::Auto,
+            snapshot_segments,
+            pack_segments: true,
+            accept_clock,
+        }
     }
 }
 
@@ -62,6 +73,7 @@ impl Running {
             placement: settings.placement,
             io: settings.io,
             snapshot_segments: settings.snapshot_segments,
+            pack_segments: settings.pack_segments,
             accept_clock: settings.accept_clock,
             ..EngineOptions::new(&settings.data)
         };
@@ -121,6 +133,7 @@ fn start_error(data: &Path, error: &StartError) -> CliError {
             RecoverError::Damaged(_)
             | RecoverError::Segment { .. }
             | RecoverError::Frame { .. }
+            | RecoverError::Pack { .. }
             | RecoverError::Apply { .. },
         ) => CliError::disagree(
             what,

@@ -39,6 +39,9 @@ pub struct ServeArguments {
     /// Make a snapshot of every so many sealed segments of the log, in the background, so that the next start is short; 0 = none
     #[arg(long, value_name = "SEGMENTS", default_value_t = SNAPSHOT_SEGMENTS_DEFAULT)]
     snapshot_every: u64,
+    /// Leave sealed segments of the log as they were written; without this they are packed in the background
+    #[arg(long)]
+    no_packing: bool,
     /// Start although this machine's clock is an hour before or 30 days after the log's last entry
     #[arg(long)]
     accept_clock: bool,
@@ -89,6 +92,7 @@ pub fn run(arguments: &ServeArguments, output: Output) -> CliResult {
         },
         io: arguments.io.into(),
         snapshot_segments: arguments.snapshot_every,
+        pack_segments: !arguments.no_packing,
         accept_clock: arguments.accept_clock,
     };
     actix_rt::System::new().block_on(async move {
@@ -143,6 +147,14 @@ fn report_line(report: &StartReport) -> String {
     if let Some(why) = &log.io.fallback {
         line.push_str(&format!(" ({why})"));
     }
+    if log.packs > 0 {
+        line.push_str(&format!(
+            "; {} of {} segments in {} packs",
+            n(log.packed_segments),
+            n(log.segments),
+            n(log.packs)
+        ));
+    }
     match &report.snapshot {
         Some(base) => line.push_str(&format!("; from the snapshot after frame {}", n(base.frame))),
         None => line.push_str("; no snapshot"),
@@ -181,6 +193,9 @@ fn report_json(report: &StartReport) -> serde_json::Value {
         "ids_recent": report.ids_recent.to_string(),
         "runs_refused": report.runs_refused,
         "log_bytes": log.bytes.to_string(),
+        "segments": log.segments.to_string(),
+        "packs": log.packs.to_string(),
+        "segments_packed": log.packed_segments.to_string(),
         "snapshot_frame": report.snapshot.as_ref().map(|base| base.frame.to_string()),
         "snapshots_refused": report.snapshots_refused,
         "seconds": report.seconds,

@@ -48,7 +48,7 @@ fn show_stages(stages: &Value, output: Output) {
 
 /// Counters that may grow beyond 2^53 become strings.
 fn strings_for_large(stats: &Value) -> Value {
-    const MAY_BE_LARGE: [&str; 14] = [
+    const MAY_BE_LARGE: [&str; 15] = [
         "ids",
         "ids_recent",
         "id_run_bytes",
@@ -62,6 +62,7 @@ fn strings_for_large(stats: &Value) -> Value {
         "votes",
         "votes_maybe",
         "log_bytes",
+        "pack_bytes_saved",
         "snapshot_frame",
     ];
     let Value::Object(fields) = stats else { return stats.clone() };

@@ -34,6 +34,7 @@ use catalog::Catalog;
 use rows::Rows;
 
 use crate::ids::{IdStats, IdsKeeping, Shelf};
+use crate::packing::{Packing, PackingStats};
 use crate::snapshots::{Keeping, SnapshotStats};
 
 /// What a statement shows.
@@ -153,6 +154,7 @@ pub struct History {
     building: Building,
     keeping: Option<Keeping>,
     ids: IdsKeeping,
+    packing: Packing,
 }
 
 /// A thread that answers jobs in the order in which they come.
@@ -169,13 +171,14 @@ impl History {
         build_indexes: bool,
         keeping: Option<Keeping>,
         (shelf, ids): (Arc<Shelf>, IdsKeeping),
+        packing: Packing,
     ) -> std::io::Result<History> {
         let catalog = Arc::new(Catalog::new(data, reader.ledger()));
         let rows = |name| Worker::start(name, Rows::new(reader.clone(), Arc::clone(&catalog), Arc::clone(&shelf)));
         let (quick, originals, pages) = (rows("florin-history")?, rows("florin-original")?, rows("florin-pages")?);
         // It walks whole segments: with tables of its own it never makes a reader wait.
         let building = start_building(reader.apart(), catalog, build_indexes)?;
-        Ok(History { quick, originals, pages, building, keeping, ids })
+        Ok(History { quick, originals, pages, building, keeping, ids, packing })
     }
 
     /// Hands a job over.
@@ -204,7 +207,12 @@ impl History {
         self.ids.stats()
     }
 
-    /// Answers what was asked and ends the threads. An index or snapshot that is being made is dropped.
+    /// What is packed.
+    pub fn packing(&self) -> PackingStats {
+        self.packing.stats()
+    }
+
+    /// Answers what was asked and ends the threads. An index, snapshot or pack that is being made is dropped.
     pub fn stop(&mut self) {
         self.quick.stop();
         self.originals.stop();
@@ -212,6 +220,7 @@ impl History {
         self.building.stop();
         self.keeping.iter_mut().for_each(Keeping::stop);
         self.ids.stop();
+        self.packing.stop();
     }
 }
 

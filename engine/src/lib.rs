@@ -16,6 +16,7 @@ mod history;
 mod ids;
 mod inbox;
 mod pace;
+mod packing;
 mod shard_actor;
 mod snapshots;
 mod stages;
@@ -25,6 +26,7 @@ mod verify;
 pub use backup::{BackupError, BackupReport, back_up, restore};
 pub use handle::*;
 pub use ids::IdStats;
+pub use packing::PackingStats;
 pub use snapshots::{SnapshotError, SnapshotFolder, SnapshotManifest, SnapshotStats};
 pub use stages::{Stage, StageFigures, Stages};
 pub use start::{

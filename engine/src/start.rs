@@ -23,6 +23,7 @@ use crate::handle::{Command, OnReply, Reply};
 use crate::history::History;
 use crate::ids::{Shelf, start_keeping_ids};
 use crate::inbox::Submission;
+use crate::packing::Packing;
 use crate::shard_actor::{ShardActor, SharedShard};
 use crate::snapshots::{SnapshotError, SnapshotFolder, SnapshotManifest, start_keeping};
 use crate::stages::{Stage, Stages};
@@ -74,6 +75,8 @@ pub struct EngineOptions {
     pub state_hash: bool,
     /// Build the indexes that sealed segments lack, in the background. Without it those that are there are used.
     pub build_indexes: bool,
+    /// Pack sealed segments of the log in the background. Those that are packed are read in any case.
+    pub pack_segments: bool,
     /// Make a snapshot of every so many sealed segments, in the background; 0 = none. Those that are there are used in any case.
     pub snapshot_segments: u64,
 }
@@ -93,6 +96,7 @@ impl EngineOptions {
             accept_clock: false,
             state_hash: false,
             build_indexes: true,
+            pack_segments: true,
             snapshot_segments: SNAPSHOT_SEGMENTS_DEFAULT,
         }
     }
@@ -328,8 +332,9 @@ pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
         coordinator.iter().for_each(|coordinator| coordinator.do_send(Adopt(runs.clone())));
     };
     let ids = start_keeping_ids(reader.apart(), Arc::clone(&shelf), Box::new(adopt)).map_err(no_thread)?;
-    let history =
-        History::start(reader, &options.data, options.build_indexes, keeping, (shelf, ids)).map_err(no_thread)?;
+    let packing = Packing::start(reader.apart(), options.pack_segments).map_err(no_thread)?;
+    let history = History::start(reader, &options.data, options.build_indexes, keeping, (shelf, ids), packing)
+        .map_err(no_thread)?;
     let threads: Vec<Arbiter> = (0..options.placement.threads(options.shards)).map(|_| Arbiter::new()).collect();
     let place = |(number, shard): (usize, _)| {
         let shared = SharedShard::new(shard);

@@ -222,7 +222,7 @@ fn a_damaged_run_is_left_aside_said_so_and_made_again() {
         let Started { engine, .. } = start(options(&data, 1)).await.expect("a start");
         for _ in 0..LOOKS_MAX {
             let now = stats(&engine).await;
-            if now.id_run_segment == now.segments_sealed {
+            if now.segments_sealed > 0 && now.id_run_segment == now.segments_sealed {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(1)).await;

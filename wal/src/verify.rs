@@ -9,10 +9,10 @@ use crate::frame::Frame;
 use crate::key::KeyRing;
 use crate::ledger::LedgerManifest;
 use crate::recover::read_watermark;
+use crate::report::RecoveryReport;
 use crate::segments::segment_name;
 use crate::storage::{Access, Storage};
 use crate::tail;
-use crate::walk::RecoveryReport;
 use crate::watermark::WATERMARK_FILE;
 use std::path::Path;
 
@@ -42,7 +42,7 @@ pub fn scan_on<E>(
 ) -> Result<ScanReport, RecoverError<E>> {
     let watermark = read_watermark(storage, manifest)?;
     let walked = walk_ahead(storage, manifest, keys, Access::Read, each)?;
-    if walked.heads.is_empty() && walked.stop.next == "the file is missing" {
+    if walked.has_no_beginning() {
         let (file, reason) = (segment_name(1), "the first segment is missing");
         return Err(RecoverError::Segment { file, offset: 0, reason });
     }
