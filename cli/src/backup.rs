@@ -216,6 +216,9 @@ fn backup_error(error: BackupError) -> CliError {
             CliError::cannot(what, "copy the folder as it is for another backup of it, or back up the ledger itself")
         }
         BackupError::Manifest(_) => CliError::cannot(what, "check the path of the folder to copy"),
+        BackupError::Log(CopyError::OtherPacks { .. }) => {
+            CliError::cannot(what, "make the backup in a new folder, and keep the earlier one until that is done")
+        }
         BackupError::Log(CopyError::Io { .. })
         | BackupError::Lock(_)
         | BackupError::Snapshot(_)

@@ -33,6 +33,10 @@ pub struct ServeSettings {
     pub snapshot_segments: u64,
     /// Bytes a second that are read again to find what has rotted; 0 = none.
     pub scrub_bytes_per_second: u64,
+    /// Whether sealed segments of the log are packed.
+    pub pack_segments: bool,
+    /// Whether the whole log is read and checked at the start.
+    pub check_all: bool,
     /// Whether to serve although the machine's clock is not believed.
     pub accept_clock: bool,
 }
@@ -53,6 +57,8 @@ impl ServeSettings {
             io,
             snapshot_segments,
             scrub_bytes_per_second,
+            pack_segments: true,
+            check_all: false,
             accept_clock,
         }
     }
@@ -78,6 +84,8 @@ impl Running {
             placement: settings.placement,
             io: settings.io,
             snapshot_segments: settings.snapshot_segments,
+            pack_segments: settings.pack_segments,
+            check_all: settings.check_all,
             accept_clock: settings.accept_clock,
             scrub: ScrubOptions { bytes_per_second: settings.scrub_bytes_per_second, ..ScrubOptions::default() },
             ..EngineOptions::new(&settings.data)
@@ -142,6 +150,7 @@ fn start_error(data: &Path, error: &StartError) -> CliError {
             RecoverError::Damaged(_)
             | RecoverError::Segment { .. }
             | RecoverError::Frame { .. }
+            | RecoverError::Pack { .. }
             | RecoverError::Apply { .. },
         ) => CliError::disagree(
             what,

@@ -49,6 +49,12 @@ pub struct ServeArguments {
     /// Read all files again, in the background, this fast, to find what has rotted while there is still a copy; 0 = never
     #[arg(long, value_name = "MB", default_value_t = SCRUB_BYTES_PER_SECOND_DEFAULT / MB, value_parser = clap::value_parser!(u64).range(..=SCRUB_MB_MAX))]
     scrub_mb_per_second: u64,
+    /// Leave sealed segments of the log as they were written; without this they are packed in the background
+    #[arg(long)]
+    no_packing: bool,
+    /// Read and check the whole log before serving, also what a snapshot and the runs of ids make unnecessary to read
+    #[arg(long)]
+    check_all: bool,
     /// Start although this machine's clock is an hour before or 30 days after the log's last entry
     #[arg(long)]
     accept_clock: bool,
@@ -100,6 +106,8 @@ pub fn run(arguments: &ServeArguments, output: Output) -> CliResult {
         io: arguments.io.into(),
         snapshot_segments: arguments.snapshot_every,
         scrub_bytes_per_second: arguments.scrub_mb_per_second * MB,
+        pack_segments: !arguments.no_packing,
+        check_all: arguments.check_all,
         accept_clock: arguments.accept_clock,
     };
     actix_rt::System::new().block_on(async move {
@@ -157,8 +165,19 @@ fn report_line(report: &StartReport) -> String {
         mode(report),
         log.io.file_system
     );
+    if log.unread_frames > 0 {
+        line.push_str(&format!("; {} frames before them known and not read", n(log.unread_frames)));
+    }
     if let Some(why) = &log.io.fallback {
         line.push_str(&format!(" ({why})"));
+    }
+    if log.packs > 0 {
+        line.push_str(&format!(
+            "; {} of {} segments in {} packs",
+            n(log.packed_segments),
+            n(log.segments),
+            n(log.packs)
+        ));
     }
     match &report.snapshot {
         Some(base) => line.push_str(&format!("; from the snapshot after frame {}", n(base.frame))),
@@ -194,12 +213,16 @@ fn report_json(report: &StartReport) -> serde_json::Value {
         "reads_only": report.point.is_some(),
         "point": report.point.as_ref().map(point_json),
         "frames": log.frames.to_string(),
+        "frames_unread": log.unread_frames.to_string(),
         "last_sequence": log.last_sequence.to_string(),
         "accounts": report.accounts.to_string(),
         "ids": report.ids.to_string(),
         "ids_recent": report.ids_recent.to_string(),
         "runs_refused": report.runs_refused,
         "log_bytes": log.bytes.to_string(),
+        "segments": log.segments.to_string(),
+        "packs": log.packs.to_string(),
+        "segments_packed": log.packed_segments.to_string(),
         "snapshot_frame": report.snapshot.as_ref().map(|base| base.frame.to_string()),
         "snapshots_refused": report.snapshots_refused,
         "seconds": report.seconds,

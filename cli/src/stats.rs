@@ -48,7 +48,7 @@ fn show_stages(stages: &Value, output: Output) {
 
 /// Counters that may grow beyond 2^53 become strings.
 fn strings_for_large(stats: &Value) -> Value {
-    const MAY_BE_LARGE: [&str; 16] = [
+    const MAY_BE_LARGE: [&str; 17] = [
         "ids",
         "ids_recent",
         "id_run_bytes",
@@ -62,6 +62,7 @@ fn strings_for_large(stats: &Value) -> Value {
         "votes",
         "votes_maybe",
         "log_bytes",
+        "pack_bytes_saved",
         "snapshot_frame",
         "scrub_bytes",
         "scrub_round_ended_ns",

@@ -44,6 +44,8 @@ pub fn run(arguments: &VerifyArguments, output: Output) -> CliResult {
         "log_bytes": report.log.bytes.to_string(),
         "segments": report.log.segments,
         "point": report.point.as_ref().map(point_json),
+        "packs": report.log.packs,
+        "segments_packed": report.log.packed_segments,
         "last_frame": report.log.last_frame.to_string(),
         "last_sequence": report.log.last_sequence.to_string(),
         "head_mac": hex(&report.log.head_mac),
@@ -115,10 +117,14 @@ pub fn lines(report: &VerifyReport) -> Vec<String> {
     let mut lines: Vec<String> = report.point.iter().map(point_line).collect();
     lines.extend([
         format!(
-            "log       {} frames, {} bytes in {} segments: checksums, chain and numbering are whole",
+            "log       {} frames, {} bytes in {} segments{}: checksums, chain and numbering are whole",
             n(report.log.frames),
             n(report.log.bytes),
-            n(report.log.segments)
+            n(report.log.segments),
+            match report.log.packs {
+                0 => String::new(),
+                packs => format!(", {} of them in {} packs", n(report.log.packed_segments), n(packs)),
+            }
         ),
         format!(
             "accounts  {}, their versions without gaps, each balance following from the one before",

@@ -228,6 +228,12 @@ pub struct EngineStats {
     pub log_bytes: u64,
     /// Segments of the log that are sealed.
     pub segments_sealed: u64,
+    /// Packs of sealed segments.
+    pub packs: u64,
+    /// Segments in them.
+    pub segments_packed: u64,
+    /// Bytes of the disk that packing has freed since the start.
+    pub pack_bytes_saved: u64,
     /// Sealed segments whose index can be used.
     pub segments_indexed: u64,
     /// Indexes built since the start.

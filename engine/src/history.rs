@@ -35,6 +35,7 @@ use catalog::Catalog;
 use rows::Rows;
 
 use crate::ids::{IdStats, IdsKeeping, Shelf};
+use crate::packing::{Packing, PackingStats};
 use crate::scrub::{ScrubOptions, ScrubStats, Scrubbing, start_scrubbing};
 use crate::snapshots::{Keeping, SnapshotFolder, SnapshotStats};
 
@@ -156,6 +157,7 @@ pub struct History {
     keeping: Keeping,
     ids: IdsKeeping,
     scrubbing: Option<Scrubbing>,
+    packing: Packing,
 }
 
 /// A thread that answers jobs in the order in which they come.
@@ -173,6 +175,7 @@ impl History {
         keeping: Keeping,
         (shelf, ids): (Arc<Shelf>, IdsKeeping),
         scrub: (ScrubOptions, SnapshotFolder),
+        packing: Packing,
     ) -> std::io::Result<History> {
         let catalog = Arc::new(Catalog::new(data, reader.ledger()));
         let rows = |name| Worker::start(name, Rows::new(reader.clone(), Arc::clone(&catalog), Arc::clone(&shelf)));
@@ -183,7 +186,7 @@ impl History {
             (ScrubOptions { bytes_per_second: 0, .. }, _) => None,
             (options, snapshots) => Some(start_scrubbing(&options, &reader, snapshots, shelf, catalog)?),
         };
-        Ok(History { quick, originals, pages, building, keeping, ids, scrubbing })
+        Ok(History { quick, originals, pages, building, keeping, ids, scrubbing, packing })
     }
 
     /// Hands a job over.
@@ -222,7 +225,12 @@ impl History {
         self.scrubbing.as_ref().map(Scrubbing::stats).unwrap_or_default()
     }
 
-    /// Answers what was asked and ends the threads. An index or snapshot that is being made is dropped.
+    /// What is packed.
+    pub fn packing(&self) -> PackingStats {
+        self.packing.stats()
+    }
+
+    /// Answers what was asked and ends the threads. An index, snapshot or pack that is being made is dropped.
     pub fn stop(&mut self) {
         self.quick.stop();
         self.originals.stop();
@@ -231,6 +239,7 @@ impl History {
         self.keeping.stop();
         self.ids.stop();
         self.scrubbing.iter_mut().for_each(Scrubbing::stop);
+        self.packing.stop();
     }
 }
 

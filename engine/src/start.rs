@@ -24,6 +24,7 @@ use crate::history::History;
 use crate::ids::{Shelf, start_keeping_ids};
 use crate::inbox::Submission;
 use crate::opened::Opened;
+use crate::packing::Packing;
 use crate::scrub::ScrubOptions;
 use crate::shard_actor::{ShardActor, SharedShard};
 use crate::snapshots::{SnapshotError, SnapshotFolder, SnapshotManifest, start_keeping};
@@ -72,10 +73,14 @@ pub struct EngineOptions {
     pub round: RoundLimits,
     /// Serve although the machine's clock is not believed.
     pub accept_clock: bool,
+    /// Read and check the whole log at the start, also what the snapshot and the runs of ids know.
+    pub check_all: bool,
     /// Compute the state hash at the start (sorts all accounts).
     pub state_hash: bool,
     /// Build the indexes that sealed segments lack, in the background. Without it those that are there are used.
     pub build_indexes: bool,
+    /// Pack sealed segments of the log in the background. Those that are packed are read in any case.
+    pub pack_segments: bool,
     /// Make a snapshot of every so many sealed segments, in the background; 0 = only when one is asked for. Those that are there are used in
     /// any case.
     pub snapshot_segments: u64,
@@ -96,8 +101,10 @@ impl EngineOptions {
             io: IoMode::Auto,
             round: RoundLimits::default(),
             accept_clock: false,
+            check_all: false,
             state_hash: false,
             build_indexes: true,
+            pack_segments: true,
             snapshot_segments: SNAPSHOT_SEGMENTS_DEFAULT,
             scrub: ScrubOptions::default(),
         }
@@ -283,7 +290,10 @@ pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
     };
     let snapshot = base.as_ref().map_or(0, |base| base.frame);
     let ids = shelf.last_frame();
-    let log_options = LogOptions { io: options.io, buffers: WRITER_BUFFERS, snapshot, ids, ..LogOptions::default() };
+    // What the snapshot says of state and the runs say of ids need not be read again; the scrub reads it when there is time.
+    let known = if options.check_all { 0 } else { snapshot.min(ids) };
+    let log_options =
+        LogOptions { io: options.io, buffers: WRITER_BUFFERS, snapshot, ids, known, ..LogOptions::default() };
     let opened = Opened::open(&options.data, lock, log_options, point.as_ref(), &mut |frame: Frame<'_>| {
         if let Some(run) = shelf.of_another_log(&frame.head) {
             return Err(of_another_log(&run.display().to_string()));
@@ -337,9 +347,11 @@ pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
     let keeping = start_keeping(reader.apart(), snapshots.clone(), base, every, seed).map_err(no_thread)?;
     let ids =
         start_keeping_ids(reader.apart(), Arc::clone(&shelf), adopting(coordinator.clone())).map_err(no_thread)?;
-    let history =
-        History::start(reader, &options.data, options.build_indexes, keeping, (shelf, ids), (options.scrub, snapshots))
-            .map_err(no_thread)?;
+    let packs = options.pack_segments && point.is_none();
+    let packing = Packing::start(reader.apart(), packs).map_err(no_thread)?;
+    let scrub = (options.scrub, snapshots);
+    let history = History::start(reader, &options.data, options.build_indexes, keeping, (shelf, ids), scrub, packing)
+        .map_err(no_thread)?;
     let threads: Vec<Arbiter> = (0..options.placement.threads(options.shards)).map(|_| Arbiter::new()).collect();
     let place = |(number, shard): (usize, _)| {
         let shared = SharedShard::new(shard);

@@ -21,8 +21,13 @@ fn rows(request: u128) -> Vec<TransferRow> {
     (0..40).map(|at| transfer(1_000 + request * 40 + at, 10 + at % 9, 10 + (at + 1) % 9, 1 + at)).collect()
 }
 
+/// Raw segments are what these tests count and damage; backups of packs are judged in `packing`.
+fn unpacked(data: &Path) -> EngineOptions {
+    EngineOptions { pack_segments: false, ..EngineOptions::new(data) }
+}
+
 async fn begin(data: &Path) -> Engine {
-    let options = EngineOptions { snapshot_segments: 1, ..EngineOptions::new(data) };
+    let options = EngineOptions { snapshot_segments: 1, ..unpacked(data) };
     let Started { engine, .. } = start(options).await.expect("a start");
     assert_eq!(register(&engine, 1).await.outcome, Outcome::Posted);
     let accounts: Vec<(u128, Option<i128>)> = (10..19).map(|account| (account, None)).collect();
@@ -101,7 +106,7 @@ fn a_backup_of_a_running_ledger_is_restored_with_the_state_that_the_ledger_had()
     let target = folder.path().join("served");
     restore(&once, &data.join("keys"), &target).expect("restored");
     run(async {
-        let options = EngineOptions { shards: 3, ..EngineOptions::new(&target) };
+        let options = EngineOptions { shards: 3, ..unpacked(&target) };
         let Started { engine, report } = start(options).await.expect("a start");
         assert!(report.snapshot.is_some());
         assert!(post(&engine, &rows(0)).await.items().all(|result| result.repeat));
@@ -127,7 +132,7 @@ fn a_backup_is_refused_where_it_would_lose_or_mix_something() {
     let early = folder.path().join("early");
     back_up(&data, &early).expect("a backup");
     run(async {
-        let Started { engine, .. } = start(EngineOptions::new(&data)).await.expect("a start");
+        let Started { engine, .. } = start(unpacked(&data)).await.expect("a start");
         for request in 1..30 {
             post(&engine, &rows(request)).await;
         }
@@ -150,7 +155,7 @@ fn a_backup_is_refused_where_it_would_lose_or_mix_something() {
     assert!(matches!(back_up(&backup, &files), Err(BackupError::Lock(LockError::Backup { .. }))));
     // Once it has gone on in a way of its own it is another log, however long.
     run(async {
-        let Started { engine, .. } = start(EngineOptions::new(&behind)).await.expect("a start");
+        let Started { engine, .. } = start(unpacked(&behind)).await.expect("a start");
         for request in 100..160 {
             post(&engine, &rows(request)).await;
         }
@@ -249,7 +254,7 @@ fn a_ledger_that_was_restored_at_the_end_of_a_segment_goes_on_to_make_snapshots(
     let restored = folder.path().join("restored");
     restore(&backup, &data.join("keys"), &restored).expect("restored");
     run(async {
-        let options = EngineOptions { snapshot_segments: 1, ..EngineOptions::new(&restored) };
+        let options = EngineOptions { snapshot_segments: 1, ..unpacked(&restored) };
         let Started { engine, report } = start(options).await.expect("a start");
         let manifest = report.snapshot.expect("a snapshot to start from");
         let base = manifest.frame;

@@ -33,6 +33,12 @@ pub fn segment_name(ordinal: u64) -> String {
     format!("log/{ordinal:010}.seg")
 }
 
+/// Segments of a pack's file.
+pub fn pack_range(name: &str) -> Option<(u64, u64)> {
+    let (first, last) = name.strip_prefix("log/")?.strip_suffix(".pack")?.split_once('-')?;
+    Some((first.parse().ok()?, last.parse().ok()?))
+}
+
 /// Ordinal of a segment's file.
 pub fn segment_ordinal(name: &str) -> Option<u64> {
     name.strip_prefix("log/")?.strip_suffix(".seg")?.parse().ok()

@@ -10,6 +10,7 @@ fn no_kill_and_no_power_cut_loses_what_was_acknowledged_or_stops_the_log() {
     let done = campaign::run("crashes", 0..SEEDS, crash::run);
     assert!(done.failed.is_empty(), "seeds {:?}", done.failed);
     assert!(done.counts.states() >= 10_000, "{} crash states", done.counts.states());
+    assert!(done.counts.packed > 1000 && done.counts.packs_after > 1000, "{}", done.counts);
     assert!(done.counts.hurried > 0 && done.counts.torn_tails > 100 && done.counts.found_more > 100);
 }
 

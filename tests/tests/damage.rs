@@ -12,5 +12,6 @@ fn damage_is_refused_or_a_torn_tail_exactly_as_what_is_left_on_the_disk_says() {
     let (counts, verdicts) = (&done.counts, done.counts.verdicts());
     assert!(counts.copies() >= 50_000, "{} damaged copies", counts.copies());
     assert!(verdicts.fine > 1000 && verdicts.torn > 1000 && verdicts.refused > 10_000, "{verdicts:?}");
+    assert!(counts.packs > 500, "{} copies with a damaged pack", counts.packs);
     assert!(counts.gap_last > 0 && counts.again > 1000 && counts.went_on > 100);
 }

@@ -7,7 +7,7 @@ use crate::key::KeyRing;
 use crate::ledger::LedgerManifest;
 use crate::limits::{AHEAD_BATCHES, AHEAD_BYTES};
 use crate::storage::{Access, Storage};
-use crate::walk::{Walked, walk_upto};
+use crate::walk::{Part, Walked, walk};
 use crossbeam::channel::{Receiver, Sender, bounded};
 
 /// Frames that were checked, one behind the other.
@@ -70,24 +70,13 @@ impl Checked {
     }
 }
 
-/// Walks the whole log as [`walk_ahead_upto`] does.
+/// Walks the log as [`walk`] does; on one thread if there is no second one to be had.
 pub(crate) fn walk_ahead<E>(
     storage: &dyn Storage,
     manifest: &LedgerManifest,
     keys: &KeyRing,
     access: Access,
-    each: &mut dyn FnMut(Frame<'_>) -> Result<(), E>,
-) -> Result<Walked, RecoverError<E>> {
-    walk_ahead_upto(storage, manifest, keys, access, u64::MAX, each)
-}
-
-/// Walks the log as [`walk_upto`] does; on one thread if there is no second one to be had.
-pub(crate) fn walk_ahead_upto<E>(
-    storage: &dyn Storage,
-    manifest: &LedgerManifest,
-    keys: &KeyRing,
-    access: Access,
-    upto: u64,
+    part: Part,
     each: &mut dyn FnMut(Frame<'_>) -> Result<(), E>,
 ) -> Result<Walked, RecoverError<E>> {
     let (full, filled) = bounded(AHEAD_BATCHES);
@@ -99,12 +88,12 @@ pub(crate) fn walk_ahead_upto<E>(
     // What the closure owns goes when it ends, after an error too: then the other thread ends as well.
     std::thread::scope(move |scope| {
         let walker = std::thread::Builder::new().name("log-check".into()).spawn_scoped(scope, move || {
-            let walked = walk_upto(storage, manifest, keys, access, upto, &mut |frame| checked.push(&frame));
+            let walked = walk(storage, manifest, keys, access, part, &mut |frame| checked.push(&frame));
             // What stands before the end, or before an error, is applied in any case. If the other side is gone, it has its error.
             let _ = checked.hand_over();
             walked
         });
-        let Ok(walker) = walker else { return walk_upto(storage, manifest, keys, access, upto, each) };
+        let Ok(walker) = walker else { return walk(storage, manifest, keys, access, part, each) };
         for mut batch in filled {
             batch.apply(each)?;
             batch.clear();

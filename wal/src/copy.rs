@@ -10,14 +10,17 @@ use crate::evidence;
 use crate::frame::Frame;
 use crate::key::{KEY_FOLDER, KeyRing};
 use crate::ledger::{LedgerManifest, MANIFEST_FILE};
-use crate::limits::BLOCK_BYTES;
+use crate::limits::{BLOCK_BYTES, FIRST_SEGMENT};
 use crate::lock::LOCK_FILE;
+use crate::pack::format::PackHead;
+use crate::pack::walk::find_packs;
 use crate::point::{POINT_FILE, Point};
 use crate::recover::read_watermark;
-use crate::segments::{LOG_FOLDER, segment_name};
+use crate::report::RecoveryReport;
+use crate::segments::{LOG_FOLDER, segment_name, segment_ordinal};
 use crate::storage::Access;
 use crate::verify::scan_on;
-use crate::walk::{RecoveryReport, Walked, walk};
+use crate::walk::{Part, Walked, walk};
 use crate::watermark::{self, WATERMARK_FILE};
 use std::convert::Infallible;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -46,12 +49,21 @@ pub struct CopyReport {
 }
 
 /// Where a copy ends.
+#[derive(Clone, Copy)]
 struct End {
     frame: u64,
     group: u64,
     /// The last segment and how many bytes of it; none if nothing is proven.
     segment: u64,
     bytes: u64,
+}
+
+impl End {
+    /// The end of a pack. All of it was durable before it was made.
+    fn behind(pack: &PackHead, segment_bytes: u64) -> End {
+        let (frame, group) = (pack.next_frame - 1, pack.next_group - 1);
+        End { frame, group, segment: pack.range().last, bytes: segment_bytes }
+    }
 }
 
 /// Copies the log in `data` to `to`, a new folder or an earlier copy. Keys are those of the ledger; `snapshot` is the last frame of its
@@ -74,7 +86,7 @@ pub fn copy_log(
         true => Some(read_earlier(to, &manifest, keys)?),
         false => None,
     };
-    let end = end_of(data, &manifest, keys, extent, snapshot, earlier.as_ref())?;
+    let (end, packs) = end_of(data, &manifest, keys, extent, snapshot, earlier.as_ref())?;
     if let Some(Earlier { frame: has, .. }) = earlier
         && has > end.frame
     {
@@ -83,21 +95,18 @@ pub fn copy_log(
     if earlier.is_none() {
         prepare(to)?;
     }
-    // The last segment of an earlier copy was cut: it may have become longer, though it looks the same.
-    let complete = earlier.as_ref().map_or(0, |earlier| earlier.segment.saturating_sub(1));
-    let (mut copied, mut bytes) = (0, 0);
-    for ordinal in 1..=end.segment {
-        let name = segment_name(ordinal);
-        let (from, into) = (data.join(&name), to.join(&name));
-        let limit = if ordinal == end.segment { Some((end.bytes, manifest.segment_bytes)) } else { None };
-        // A sealed segment never changes: one that is there whole is not copied again. What it holds is checked below.
-        if ordinal <= complete && is_same_segment(&from, &into).map_err(CopyError::io(&into))? {
-            continue;
-        }
-        bytes += copy_file(&from, &into, limit)?;
-        copied += 1;
-    }
-    sync_directory(&to.join(LOG_FOLDER)).map_err(CopyError::io(&to.join(LOG_FOLDER)))?;
+    let mut copying = Copying {
+        data,
+        to,
+        manifest: &manifest,
+        // The last segment of an earlier copy was cut: it may have become longer, though it looks the same.
+        complete: earlier.as_ref().map_or(0, |earlier| earlier.segment.saturating_sub(1)),
+        there: earlier.as_ref().map_or(Ok(Vec::new()), |_| packs_of(to, &manifest))?,
+        copied: 0,
+        bytes: 0,
+    };
+    let end = copying.segments(packs, end)?;
+    let Copying { copied, bytes, .. } = copying;
     // After the log, as always: it may be behind, never ahead.
     let mark = watermark::file(manifest.ledger, end.frame, end.group, end.segment);
     replace(&to.join(WATERMARK_FILE), mark.bytes())?;
@@ -106,6 +115,104 @@ pub fn copy_log(
         replace(&to.join(MANIFEST_FILE), manifest.to_text().as_bytes())?;
     }
     Ok(CopyReport { log: check(to, &manifest, keys)?, copied, bytes })
+}
+
+/// The packs of a ledger or copy, by their headers.
+fn packs_of(folder: &Path, manifest: &LedgerManifest) -> Result<Vec<PackHead>, CopyError> {
+    let found = find_packs::<Infallible>(&open_storage(folder)?, manifest, Access::Read)?;
+    Ok(found.into_iter().map(|pack| pack.head).collect())
+}
+
+/// The segments on their way from one folder to the other.
+struct Copying<'a> {
+    data: &'a Path,
+    to: &'a Path,
+    manifest: &'a LedgerManifest,
+    /// Segments up to this one are whole in the copy, if they are there.
+    complete: u64,
+    /// Packs that the copy had before, all whole.
+    there: Vec<PackHead>,
+    copied: u64,
+    bytes: u64,
+}
+
+impl Copying<'_> {
+    /// Copies all segments up to the end, each as it is found there: raw or in a pack. Gives the end, which is further on if the last
+    /// of them were packed since with later ones. Then removes raw segments of an earlier copy whose pack it has now.
+    fn segments(&mut self, mut packs: Vec<PackHead>, mut end: End) -> Result<End, CopyError> {
+        let mut ordinal = FIRST_SEGMENT;
+        while ordinal <= end.segment {
+            if let Some(pack) = packs.iter().find(|pack| pack.range().has(ordinal)) {
+                self.pack(pack)?;
+                if pack.range().last >= end.segment {
+                    end = End::behind(pack, self.manifest.segment_bytes);
+                }
+                ordinal = pack.range().last + 1;
+            } else if let Some(pack) = self.there.iter().find(|pack| pack.range().has(ordinal)) {
+                // Packed in the copy already, by the ledger's packer of another life.
+                ordinal = pack.range().last + 1;
+            } else {
+                match self.raw(ordinal, &end) {
+                    Ok(()) => ordinal += 1,
+                    Err(error) => {
+                        // Its file goes once it is packed, which is no error if the pack is there: each time one more is.
+                        let is_there = self.data.join(segment_name(ordinal)).exists();
+                        packs = if is_there { packs } else { packs_of(self.data, self.manifest)? };
+                        if !packs.iter().any(|pack| pack.range().has(ordinal)) {
+                            return Err(error);
+                        }
+                    }
+                }
+            }
+        }
+        self.sync()?;
+        let packed = |ordinal| packs.iter().chain(&self.there).any(|pack| pack.range().has(ordinal));
+        let log = self.to.join(LOG_FOLDER);
+        let mut removed = false;
+        for entry in std::fs::read_dir(&log).map_err(CopyError::io(&log))? {
+            let entry = entry.map_err(CopyError::io(&log))?;
+            if entry.file_name().to_str().and_then(segment_ordinal).is_some_and(packed) {
+                std::fs::remove_file(entry.path()).map_err(CopyError::io(&entry.path()))?;
+                removed = true;
+            }
+        }
+        if removed {
+            self.sync()?;
+        }
+        Ok(end)
+    }
+
+    fn sync(&self) -> Result<(), CopyError> {
+        let log = self.to.join(LOG_FOLDER);
+        sync_directory(&log).map_err(CopyError::io(&log))
+    }
+
+    fn raw(&mut self, ordinal: u64, end: &End) -> Result<(), CopyError> {
+        let name = segment_name(ordinal);
+        let (from, into) = (self.data.join(&name), self.to.join(&name));
+        let limit = if ordinal == end.segment { Some((end.bytes, self.manifest.segment_bytes)) } else { None };
+        // A sealed segment never changes: one that is there whole is not copied again. What it holds is checked at last.
+        if ordinal <= self.complete && is_same_segment(&from, &into).map_err(CopyError::io(&into))? {
+            return Ok(());
+        }
+        self.bytes += copy_file(&from, &into, limit)?;
+        self.copied += 1;
+        Ok(())
+    }
+
+    fn pack(&mut self, pack: &PackHead) -> Result<(), CopyError> {
+        let (range, name) = (pack.range(), pack.range().name());
+        if self.there.contains(pack) {
+            return Ok(());
+        }
+        let overlaps = |other: &&PackHead| other.range().first <= range.last && range.first <= other.range().last;
+        if let Some(other) = self.there.iter().find(overlaps) {
+            return Err(CopyError::OtherPacks { file: self.to.join(other.range().name()) });
+        }
+        self.bytes += copy_file(&self.data.join(&name), &self.to.join(&name), None)?;
+        self.copied += pack.segments.len() as u64;
+        Ok(())
+    }
 }
 
 /// Whether a folder, or one above it, has what only a ledger has that is served, or may be.
@@ -148,12 +255,12 @@ fn end_of(
     extent: Extent,
     snapshot: u64,
     earlier: Option<&Earlier>,
-) -> Result<End, CopyError> {
+) -> Result<(End, Vec<PackHead>), CopyError> {
     let storage = open_storage(data)?;
     let watermark = read_watermark::<Infallible>(&storage, manifest)?;
     let mut forked = false;
     let mut walk = || {
-        walk::<Infallible>(&storage, manifest, keys, Access::Read, &mut |frame: Frame<'_>| {
+        walk::<Infallible>(&storage, manifest, keys, Access::Read, Part::ALL, &mut |frame: Frame<'_>| {
             forked |= earlier.is_some_and(|e| e.frame == frame.head.number && e.mac != frame.head.mac);
             Ok(())
         })
@@ -182,11 +289,14 @@ fn end_of(
                 false => End { frame, group, segment: last.ordinal, bytes: last.offset },
             }
         }
+        (_, None) if walked.end.packed => {
+            End::behind(walked.packs.last().expect("it was read"), manifest.segment_bytes)
+        }
         (_, None) => End { frame: 0, group: 0, segment: 0, bytes: 0 },
     };
     match end.segment {
         0 => Err(CopyError::Nothing),
-        _ => Ok(end),
+        _ => Ok((end, walked.packs)),
     }
 }
 

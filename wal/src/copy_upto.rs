@@ -13,7 +13,7 @@ use crate::point::{POINT_FILE, Point};
 use crate::recover::read_watermark;
 use crate::segments::{LOG_FOLDER, segment_name};
 use crate::storage::Access;
-use crate::walk::{walk, walk_upto};
+use crate::walk::{Part, walk};
 use crate::watermark::{self, WATERMARK_FILE};
 use std::convert::Infallible;
 use std::path::Path;
@@ -45,7 +45,7 @@ pub fn find_frame(
     }
     let storage = open_storage(data)?;
     let mut last = None;
-    let walked = walk(&storage, &manifest, keys, Access::Read, &mut |frame: Frame<'_>| {
+    let walked = walk(&storage, &manifest, keys, Access::Read, Part::ALL, &mut |frame: Frame<'_>| {
         last = Some((frame.head, within(&frame).ok_or(Beyond)?)).or(last);
         Ok(())
     });
@@ -71,21 +71,39 @@ pub fn copy_log_upto(data: &Path, keys: &KeyRing, to: &Path, found: &Found) -> R
     }
     let Found { head, booked_at_ns, .. } = found;
     let source = open_storage(data)?;
-    let walked =
-        walk_upto::<Infallible>(&source, &manifest, keys, Access::Read, head.number, &mut |_: Frame<'_>| Ok(()))?;
-    let group = walked.last_group.filter(|_| walked.end.mac == head.mac).ok_or(CopyError::Forked)?;
+    let part = Part::upto(head.number);
+    let walked = walk::<Infallible>(&source, &manifest, keys, Access::Read, part, &mut |_: Frame<'_>| Ok(()))?;
+    if walked.end.mac != head.mac {
+        return Err(CopyError::Forked);
+    }
     prepare(to)?;
     let (mut copied, mut bytes) = (0, 0);
-    for ordinal in 1..=group.ordinal {
-        let name = segment_name(ordinal);
-        let limit = (ordinal == group.ordinal).then(|| (group.offset + group.bytes(), manifest.segment_bytes));
-        bytes += copy_file(&data.join(&name), &to.join(&name), limit)?;
+    let mut copy = |name: &str, limit| -> Result<(), CopyError> {
+        bytes += copy_file(&data.join(name), &to.join(name), limit)?;
         copied += 1;
+        Ok(())
+    };
+    // A pack as a whole, as a group is: what lies behind the frame is behind the point.
+    for pack in &walked.packs {
+        copy(&pack.range().name(), None)?;
+    }
+    let is_raw = |ordinal: &u64| !walked.packs.iter().any(|pack| pack.range().has(*ordinal));
+    for ordinal in walked.heads.iter().map(|head| head.ordinal).filter(is_raw) {
+        let last = walked.last_group.as_ref().filter(|group| group.ordinal == ordinal);
+        copy(&segment_name(ordinal), last.map(|group| (group.offset + group.bytes(), manifest.segment_bytes)))?;
     }
     sync_directory(&to.join(LOG_FOLDER)).map_err(CopyError::io(&to.join(LOG_FOLDER)))?;
-    // The log as such ends with the group.
-    let last = group.durable_upto + u64::from(group.frames);
-    let mark = watermark::file(manifest.ledger, last, group.number, group.ordinal);
+    // The log as such ends with the group, or with the pack.
+    let mark = match (&walked.last_group, walked.packs.last()) {
+        (Some(group), _) => {
+            let last = group.durable_upto + u64::from(group.frames);
+            watermark::file(manifest.ledger, last, group.number, group.ordinal)
+        }
+        (None, Some(pack)) => {
+            watermark::file(manifest.ledger, pack.next_frame - 1, pack.next_group - 1, pack.range().last)
+        }
+        (None, None) => return Err(CopyError::Nothing),
+    };
     replace(&to.join(WATERMARK_FILE), mark.bytes())?;
     let point = Point::at(manifest.ledger, head.number, head.next_sequence() - 1, *booked_at_ns, &head.mac);
     replace(&to.join(POINT_FILE), &point.to_text(keys))?;

@@ -117,6 +117,14 @@ impl Storage for DiskStorage {
         Ok(Box::new(DiskFile { file, durable_writes: self.report.mode == WriteMode::Direct }))
     }
 
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        std::fs::rename(self.data.join(from), self.data.join(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        std::fs::remove_file(self.data.join(name))
+    }
+
     fn list(&self, directory: &str) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in std::fs::read_dir(self.data.join(directory))? {

@@ -340,6 +340,18 @@ pub enum RecoverError<E> {
         /// What is wrong.
         reason: &'static str,
     },
+    /// A pack is not what was written, or does not belong where it is.
+    #[error("{file} at offset {offset}: {reason}; nothing was changed: {}", pack_remedy(.raw_there))]
+    Pack {
+        /// The pack.
+        file: String,
+        /// Where.
+        offset: u64,
+        /// What is wrong.
+        reason: &'static str,
+        /// Whether all the raw segments that it was made of are still there.
+        raw_there: bool,
+    },
     /// The caller did not accept a frame.
     #[error("{file} at offset {offset}: frame {frame}: {error}")]
     Apply {
@@ -371,8 +383,55 @@ impl<E> RecoverError<E> {
             RecoverError::Damaged(damage) => RecoverError::Damaged(damage),
             RecoverError::Segment { file, offset, reason } => RecoverError::Segment { file, offset, reason },
             RecoverError::Frame { file, offset, frame, reason } => RecoverError::Frame { file, offset, frame, reason },
+            RecoverError::Pack { file, offset, reason, raw_there } => {
+                RecoverError::Pack { file, offset, reason, raw_there }
+            }
             RecoverError::Apply { .. } => return None,
         })
+    }
+}
+
+fn pack_remedy(raw_there: &bool) -> &'static str {
+    match raw_there {
+        true => "the segments that it was made of are still there, so move this pack out of the folder and start again",
+        false => "restore this file from a backup or a copy of the log and check it with `florin verify`",
+    }
+}
+
+/// Why a pack was not made. The raw segments are there as before, unless the pack is too.
+#[derive(Debug, Error)]
+pub enum PackError {
+    /// A file cannot be read, written or removed.
+    #[error("{file} at offset {offset}: {source}")]
+    Io {
+        /// Which.
+        file: String,
+        /// Where.
+        offset: u64,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Bytes that were durable are not what was written.
+    #[error(
+        "{file} at offset {offset}: {reason}; nothing was removed. Check the log with `florin verify`, and restore the file from a backup if it is a segment's"
+    )]
+    Damaged {
+        /// The file.
+        file: String,
+        /// Where.
+        offset: u64,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// Whoever asked for it told it to stop.
+    #[error("stopped")]
+    Stopped,
+}
+
+impl PackError {
+    pub(crate) fn io(file: &str, offset: u64) -> impl FnOnce(io::Error) -> PackError {
+        let file = file.to_owned();
+        move |source| PackError::Io { file, offset, source }
     }
 }
 
@@ -425,6 +484,12 @@ pub enum CopyError {
         has: u64,
         /// Last frame of the log.
         frame: u64,
+    },
+    /// The copy has segments packed together in another way than the log.
+    #[error("{}: the earlier backup has other segments packed together than the log; make a backup in a new folder", file.display())]
+    OtherPacks {
+        /// The pack of the copy.
+        file: PathBuf,
     },
     /// Nothing is durable yet.
     #[error("there is nothing in the log yet")]

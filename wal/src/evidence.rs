@@ -5,11 +5,13 @@ use crate::block::Blocks;
 use crate::error::{Damage, Proof, RecoverError};
 use crate::format::{GroupHead, SegmentHead, WatermarkSlot};
 use crate::limits::{BLOCK_BYTES, READ_CHUNK_BYTES};
+use crate::pack::format::PackHead;
 use crate::segments::{LOG_FOLDER, segment_name, segment_ordinal};
 use crate::storage::{Access, Storage};
-use crate::walk::{TOO_LONG, Walked, Window, open_segment};
+use crate::walk::{TOO_LONG, Walked};
+use crate::window::{Window, open_segment};
 
-/// Looks for proof in the rest of the last segment, in all later segments, in the watermark, and in the last frames of the
+/// Looks for proof in the rest of the last segment, in all later segments and packs, in the watermark, and in the last frames of the
 /// newest snapshot and run of ids, 0 if there is none.
 pub(crate) fn damage<E>(
     storage: &dyn Storage,
@@ -26,7 +28,7 @@ pub(crate) fn damage<E>(
             found = Some((upto, proof));
         }
     };
-    if let Some(segment) = &walked.end.segment {
+    if let Some(segment) = walked.end.segment.as_ref().filter(|_| !walked.end.packed) {
         for head in later_groups(storage, walked, segment, access)? {
             let file = segment_name(segment.ordinal);
             if head.durable_upto > last {
@@ -44,6 +46,13 @@ pub(crate) fn damage<E>(
             let upto = Some(head.first_frame - 1).filter(|&frame| frame > last);
             offer(upto, Proof::LaterSegment { file: segment_name(ordinal), first_frame: head.first_frame });
         }
+    }
+    for pack in &walked.later_packs {
+        // A pack is made of sealed segments, and has its name only once it was read back.
+        later_segment = true;
+        let first_frame = pack.segments[0].head.first_frame;
+        let upto = Some(pack.next_frame - 1).filter(|&frame| frame > last);
+        offer(upto, Proof::LaterSegment { file: pack.range().name(), first_frame });
     }
     let watermark_segment = watermark.segment > walked.stop.segment;
     if watermark.frame > last || watermark_segment {
@@ -64,7 +73,9 @@ pub(crate) fn damage<E>(
             true => (segment_name(walked.stop.segment + 1), 0, walked.stop.next),
             false => {
                 let reason = walked.stop.bad.unwrap_or("there are zeros where a group was");
-                (segment_name(walked.stop.segment.max(1)), walked.stop.offset, reason)
+                let pack = walked.packs.last().filter(|_| walked.end.packed);
+                let file = pack.map_or(segment_name(walked.stop.segment.max(1)), |pack| pack.range().name());
+                (file, pack.map_or(walked.stop.offset, PackHead::frames_end), reason)
             }
         };
         Damage { file, offset, reason, last_good_frame: last, acknowledged_upto, proof }
@@ -92,9 +103,10 @@ fn later_groups<E>(
         if let Ok(head) = GroupHead::decode(block, segment, offset)
             && head.number >= walked.end.next_group
         {
-            // The first with frames and those that know more than all before are all that a verdict needs.
+            // The first that is proof by itself and those that know more than all before are all that a verdict needs.
+            let is_proof = |head: &GroupHead| head.frames > 0 && head.number > walked.end.next_group;
             let knows_more = heads.iter().all(|old| old.durable_upto < head.durable_upto);
-            if knows_more || (head.frames > 0 && heads.iter().all(|old| old.frames == 0)) {
+            if knows_more || (is_proof(&head) && !heads.iter().any(is_proof)) {
                 heads.push(head);
             }
         }

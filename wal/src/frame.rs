@@ -1,7 +1,7 @@
 //! A frame as the rest of the program sees it: what its header says, where it stands, its bytes. Identical wherever
 //! the log is copied, except for its place.
 
-use crate::segments::segment_name;
+use crate::segments::{PackRange, segment_name};
 
 /// What the header of a frame says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,14 +45,24 @@ impl FrameHead {
 pub struct FramePlace {
     /// Ordinal of the segment, from 1.
     pub segment: u64,
-    /// Offset of the frame's header in the segment's file, in bytes.
+    /// Offset of the frame's header in its file, in bytes.
     pub offset: u64,
+    /// The pack whose file it is; none if the segment has a file of its own.
+    pub pack: Option<PackRange>,
 }
 
 impl FramePlace {
-    /// Name of the segment's file in the data directory.
+    /// A place in the segment's own file.
+    pub fn raw(segment: u64, offset: u64) -> FramePlace {
+        FramePlace { segment, offset, pack: None }
+    }
+
+    /// Name of the file in the data directory.
     pub fn file(&self) -> String {
-        segment_name(self.segment)
+        match &self.pack {
+            Some(pack) => pack.name(),
+            None => segment_name(self.segment),
+        }
     }
 }
 

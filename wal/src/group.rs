@@ -26,6 +26,8 @@ pub(crate) struct LogEnd {
     pub segment_bytes: u64,
     /// The segment that is being written; `None` before the first.
     pub segment: Option<SegmentHead>,
+    /// That segment is in a pack: it has no file of its own, and the log goes on in the next one.
+    pub packed: bool,
     /// Offset of the next group in it.
     pub offset: u64,
     pub next_group: u64,
@@ -112,7 +114,7 @@ impl GroupWriter {
             durable: end.last_frame,
             end,
         };
-        if let Some(segment) = writer.end.segment {
+        if let Some(segment) = writer.end.segment.filter(|_| !writer.end.packed) {
             writer.file = Some(writer.open_file(segment.ordinal)?);
         }
         writer.reset();
@@ -163,6 +165,7 @@ impl GroupWriter {
             first_sequence: self.end.next_sequence,
             previous_mac: self.end.mac,
         });
+        self.end.packed = false;
         self.end.offset = BLOCK_BYTES as u64;
         self.begins = true;
         self.reset();

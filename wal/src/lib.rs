@@ -14,6 +14,7 @@
 
 mod ahead;
 mod block;
+mod chain;
 mod copy;
 mod copy_upto;
 mod create;
@@ -27,11 +28,13 @@ mod key;
 mod ledger;
 pub mod limits;
 mod lock;
+mod pack;
 mod past;
 mod point;
 mod probe;
 mod reader;
 mod recover;
+mod report;
 mod room;
 mod salted;
 mod scrub;
@@ -47,6 +50,7 @@ mod vectors;
 mod verify;
 mod walk;
 mod watermark;
+mod window;
 mod writer;
 
 pub use copy::{CopyReport, Extent, copy_log};
@@ -54,23 +58,25 @@ pub use copy_upto::{Found, copy_log_upto, find_frame};
 pub use create::create_ledger;
 pub use disk::{DiskStorage, IoMode, IoReport, WriteMode};
 pub use error::{
-    CopyError, CreateError, Damage, KeyError, LockError, LogFailure, ManifestError, PointError, Proof, ReadError,
-    RecoverError, StartError,
+    CopyError, CreateError, Damage, KeyError, LockError, LogFailure, ManifestError, PackError, PointError, Proof,
+    ReadError, RecoverError, StartError,
 };
 pub use frame::{Frame, FrameHead, FramePlace};
 pub use key::{ChainKey, KeyRing};
 pub use ledger::{LedgerId, LedgerManifest, LedgerOptions};
 pub use lock::DataLock;
+pub use pack::{Packed, Packer};
 pub use past::{PastLog, recover_upto};
 pub use point::Point;
 pub use probe::{ProbeOptions, ProbeReport, ProbeRow, probe};
 pub use reader::{FrameRef, LogReader, SealedSegment};
 pub use recover::{LogOptions, Recovered, recover, recover_on};
+pub use report::{RecoveryReport, TornTail};
 pub use room::Room;
 pub use scrub::{Rot, SegmentScrub};
+pub use segments::PackRange;
 pub use stats::LogStats;
 pub use storage::{Access, Storage, StorageFile};
 pub use thread::GroupTimes;
 pub use verify::{ScanReport, scan, scan_on};
-pub use walk::{RecoveryReport, TornTail};
 pub use writer::{FrameBuffer, LogWriter};

@@ -71,6 +71,16 @@ pub const OUTSTANDING_FRAMES_MAX: usize = 256;
 /// Frame tables of segments that the readers keep in memory together.
 pub const SEGMENT_TABLES: usize = 16;
 
+/// Bytes of a pack's header in front of its rows.
+pub const PACK_HEADER_BYTES: usize = 160;
+/// Segments in a pack at most: enough for frames as small as they get, each in a group of its own with a seal behind it (two
+/// blocks for 160 bytes or little more); a bound for the header.
+pub const PACK_SEGMENTS_MAX: usize = 64;
+/// A segment is packed if that saves this fraction of it at least: what saves less is not worth reading and writing it all.
+pub const PACK_SAVES_AT_LEAST: u64 = 8;
+/// Bytes of a pack that are written at once: as those of a spare, so that a write of the log waits no longer behind them.
+pub const PACK_WRITE_BYTES: usize = FILL_CHUNK_BYTES;
+
 /// Bytes of the watermark file: two slots of one block.
 pub const WATERMARK_BYTES: usize = 2 * BLOCK_BYTES;
 

@@ -1,19 +1,21 @@
 //! A log up to a point: checked as in a recovery, then read, never written. What is behind the point is neither read nor touched.
 
-use crate::ahead::walk_ahead_upto;
+use crate::ahead::walk_ahead;
 use crate::disk::{DiskStorage, IoMode, IoReport};
 use crate::error::{Damage, PointError, Proof, RecoverError};
 use crate::frame::Frame;
 use crate::key::KeyRing;
 use crate::ledger::LedgerManifest;
 use crate::lock::DataLock;
+use crate::pack::shelf::Packs;
 use crate::point::Point;
 use crate::reader::LogReader;
+use crate::report::RecoveryReport;
 use crate::room::RoomKeeper;
 use crate::segments::{Segments, segment_name};
 use crate::stats::Counters;
 use crate::storage::{Access, Storage};
-use crate::walk::{RecoveryReport, Walked};
+use crate::walk::{Part, Walked};
 use crate::watermark::WATERMARK_FILE;
 use crate::writer::Shared;
 use std::path::Path;
@@ -53,9 +55,10 @@ pub fn recover_upto<E>(
         durable: AtomicU64::new(walked.end.last_frame),
         room: Arc::new(room),
         segments: Segments::new(walked.heads),
+        packs: Arc::new(Packs::new(walked.packs)),
         counters: Counters::default(),
     });
-    let reader = LogReader::new(Arc::new(disk), keys, manifest.ledger, shared);
+    let reader = LogReader::new(Arc::new(disk), keys, manifest, shared);
     Ok(PastLog { reader, report, lock })
 }
 
@@ -77,7 +80,7 @@ fn walk_to_point<E>(
     (data, point): (&Path, &Point),
     each: &mut dyn FnMut(Frame<'_>) -> Result<(), E>,
 ) -> Result<Walked, RecoverError<E>> {
-    let walked = walk_ahead_upto(storage, manifest, keys, Access::Read, point.frame, each)?;
+    let walked = walk_ahead(storage, manifest, keys, Access::Read, Part::upto(point.frame), each)?;
     let (end, stop) = (&walked.end, &walked.stop);
     if end.last_frame < point.frame {
         let (file, offset, reason) = match stop.bad {

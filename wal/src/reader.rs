@@ -5,13 +5,15 @@ use crate::error::ReadError;
 use crate::format::SegmentHead;
 use crate::frame::{FrameHead, FramePlace};
 use crate::key::KeyRing;
-use crate::ledger::LedgerId;
+use crate::ledger::{LedgerId, LedgerManifest};
 use crate::limits::{FIRST_FRAME, FRAME_HEADER_BYTES};
+use crate::pack::Packer;
+use crate::pack::format::PackHead;
 use crate::storage::Storage;
 use crate::table::{SegmentTable, Tables};
 use crate::writer::Shared;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// A durable frame and where it stands.
@@ -46,21 +48,28 @@ pub struct SealedSegment {
 #[derive(Clone)]
 pub struct LogReader {
     keys: Arc<KeyRing>,
-    ledger: LedgerId,
+    manifest: LedgerManifest,
     shared: Arc<Shared>,
     tables: Arc<Tables>,
-    /// The segment read last, so that a run of reads takes no lock.
-    last: Option<Arc<SegmentTable>>,
+    /// The segment read last, so that a run of reads takes no lock. Weak, so that a reader at rest does not keep the file of a segment
+    /// that was packed.
+    last: Weak<SegmentTable>,
 }
 
 impl LogReader {
-    pub(crate) fn new(storage: Arc<dyn Storage>, keys: KeyRing, ledger: LedgerId, shared: Arc<Shared>) -> LogReader {
-        LogReader { keys: Arc::new(keys), ledger, shared, tables: Arc::new(Tables::new(storage)), last: None }
+    pub(crate) fn new(
+        storage: Arc<dyn Storage>,
+        keys: KeyRing,
+        manifest: LedgerManifest,
+        shared: Arc<Shared>,
+    ) -> LogReader {
+        let tables = Tables::new(storage, Arc::clone(&shared.packs));
+        LogReader { keys: Arc::new(keys), manifest, shared, tables, last: Weak::new() }
     }
 
     /// The ledger's id.
     pub fn ledger(&self) -> LedgerId {
-        self.ledger
+        self.manifest.ledger
     }
 
     /// The ledger's keys.
@@ -76,7 +85,7 @@ impl LogReader {
     /// Another reader of the same log that shares no table with this one, so that neither waits for the other or takes
     /// the other's tables away.
     pub fn apart(&self) -> LogReader {
-        LogReader { tables: Arc::new(self.tables.apart()), last: None, ..self.clone() }
+        LogReader { tables: self.tables.apart(), last: Weak::new(), ..self.clone() }
     }
 
     /// The sealed segments behind the one with this ordinal, in order; 0 for all.
@@ -94,6 +103,17 @@ impl LogReader {
             drop(self.shared.room.wait_at_most(state, time));
         }
         is_sealed()
+    }
+
+    /// How many packs there are, and how many segments are in them.
+    pub fn packs(&self) -> (u64, u64) {
+        self.shared.packs.count()
+    }
+
+    /// What packs the sealed segments of this log. There is one for a log.
+    pub fn packer(&self) -> Packer {
+        let (keys, shared) = (Arc::clone(&self.keys), Arc::clone(&self.shared));
+        Packer::new(self.tables.storage(), self.manifest.clone(), keys, shared)
     }
 
     /// The durable frame with a sequence number; `None` if there is none (yet).
@@ -118,15 +138,19 @@ impl LogReader {
         Ok(FrameRef { head, place })
     }
 
-    /// The durable frame with this number at a place that was noted earlier, without walking its segment. An error if
-    /// another stands there, or none.
+    /// The durable frame with this number at a place that was noted earlier, without walking its segment unless that was packed
+    /// since. An error if another stands there, or none.
     pub fn frame_at(&mut self, number: u64, place: FramePlace) -> Result<FrameRef, ReadError> {
         let durable = self.durable();
         let segment = self.shared.segments.of_frame(number).filter(|_| (FIRST_FRAME..=durable).contains(&number));
         let Some((head, _)) = segment.filter(|(head, _)| head.ordinal == place.segment) else {
             return Err(ReadError::NoFrame { frame: number, durable });
         };
-        let head = self.table(head)?.head_of(number, place.offset)?;
+        let table = self.table(head)?;
+        let (place, head) = match table.pack == place.pack {
+            true => (place, table.head_of(number, place.offset)?),
+            false => table.frame(&self.keys, number)?,
+        };
         Ok(FrameRef { head, place })
     }
 
@@ -180,29 +204,47 @@ impl LogReader {
         self.tables.storage()
     }
 
+    /// What `ledger.json` says.
+    pub(crate) fn manifest(&self) -> &LedgerManifest {
+        &self.manifest
+    }
+
+    /// The pack that a segment is in.
+    pub(crate) fn pack_of(&self, ordinal: u64) -> Option<Arc<PackHead>> {
+        self.shared.packs.of(ordinal)
+    }
+
     /// The first blocks of a sealed segment and of the one behind it.
     pub(crate) fn heads_at(&self, ordinal: u64) -> Option<(SegmentHead, SegmentHead)> {
         self.shared.segments.with_next(ordinal)
     }
 
     fn read_body(&mut self, frame: &FrameRef, offset: u64, into: &mut [u8]) -> Result<(), ReadError> {
-        let last = self.last.as_ref().filter(|table| table.head.ordinal == frame.place.segment);
-        let table = match last {
-            Some(table) => Arc::clone(table),
+        let table = match self.last_of(frame.place.segment) {
+            Some(table) => table,
             None => {
                 let (head, _) = self.shared.segments.of_frame(frame.head.number).expect("the frame was found in it");
                 self.table(head)?
             }
         };
-        table.read(frame.place.offset + FRAME_HEADER_BYTES as u64 + offset, into)
+        let place = match table.pack == frame.place.pack {
+            true => frame.place,
+            // It was packed since the frame was found.
+            false => table.frame(&self.keys, frame.head.number)?.0,
+        };
+        table.read(place.offset + FRAME_HEADER_BYTES as u64 + offset, into)
     }
 
     fn table(&mut self, head: crate::format::SegmentHead) -> Result<Arc<SegmentTable>, ReadError> {
-        if let Some(table) = self.last.as_ref().filter(|table| table.head.ordinal == head.ordinal) {
-            return Ok(Arc::clone(table));
+        if let Some(table) = self.last_of(head.ordinal) {
+            return Ok(table);
         }
         let table = self.tables.of(head)?;
-        self.last = Some(Arc::clone(&table));
+        self.last = Arc::downgrade(&table);
         Ok(table)
+    }
+
+    fn last_of(&self, ordinal: u64) -> Option<Arc<SegmentTable>> {
+        self.last.upgrade().filter(|table| table.head.ordinal == ordinal)
     }
 }

@@ -13,7 +13,10 @@ use crate::key::KeyRing;
 use crate::ledger::LedgerManifest;
 use crate::limits::{FIRST_SEGMENT, FRAME_BYTES_DEFAULT, OUTSTANDING_FRAMES_MAX, frame_bytes_max};
 use crate::lock::DataLock;
+use crate::pack::format::PackHead;
+use crate::pack::shelf::Packs;
 use crate::reader::LogReader;
+use crate::report::RecoveryReport;
 use crate::room::RoomKeeper;
 use crate::segments::{Segments, segment_name};
 use crate::spare::SpareMaker;
@@ -21,7 +24,7 @@ use crate::stats::Counters;
 use crate::storage::{Access, Storage};
 use crate::tail;
 use crate::thread::{GroupTimes, WriterThread, count, fresh_salt};
-use crate::walk::RecoveryReport;
+use crate::walk::{Part, Walked};
 use crate::watermark::{self, WATERMARK_FILE, Watermark, WatermarkError};
 use crate::writer::{LogWriter, Next, Shared};
 use crossbeam::channel;
@@ -46,6 +49,9 @@ pub struct LogOptions {
     pub snapshot: u64,
     /// Last frame of the newest run of ids, 0 if there is none: likewise.
     pub ids: u64,
+    /// The last frame of which the caller knows all that it and those before it did: what stands in segments before its own is not read.
+    /// The caller compares the frame's MAC with the one that it knows. 0: all is read.
+    pub known: u64,
 }
 
 impl Default for LogOptions {
@@ -57,6 +63,7 @@ impl Default for LogOptions {
             buffers: 4,
             snapshot: 0,
             ids: 0,
+            known: 0,
         }
     }
 }
@@ -71,11 +78,12 @@ pub struct Recovered {
     watermark: WatermarkSlot,
     end: LogEnd,
     heads: Vec<SegmentHead>,
+    packs: Vec<PackHead>,
     ready_upto: u64,
     report: RecoveryReport,
 }
 
-/// Reads the whole log, checks everything and gives each frame to `apply`, in order. Acknowledged data that is damaged
+/// Reads the log, all of it unless [`LogOptions::known`] says otherwise, checks everything and gives each frame to `apply`, in order. Acknowledged data that is damaged
 /// is refused and nothing changed; a torn tail is overwritten with zeros. Run twice or interrupted, it finds the same.
 pub fn recover<E>(
     data: &Path,
@@ -109,8 +117,8 @@ pub fn recover_on<E>(
     assert!((1..=OUTSTANDING_FRAMES_MAX).contains(&options.buffers), "1 to 256 frames may be outstanding");
     let watermark = read_watermark(&*storage, &manifest)?;
     // Past the cache: after a failed sync it may hold what the disk does not.
-    let walked = walk_ahead(&*storage, &manifest, &keys, Access::Blocks, apply)?;
-    if walked.heads.is_empty() && walked.stop.next == "the file is missing" {
+    let walked = walk_ahead(&*storage, &manifest, &keys, Access::Blocks, Part::behind(options.known), apply)?;
+    if walked.has_no_beginning() {
         let (file, reason) = (segment_name(FIRST_SEGMENT), "the first segment is missing");
         return Err(RecoverError::Segment { file, offset: 0, reason });
     }
@@ -123,8 +131,9 @@ pub fn recover_on<E>(
     let tail = tail::inspect(&*storage, &walked, Access::Blocks)?;
     tail::settle(&*storage, &walked, &tail)?;
     let report = walked.report(tail.torn.clone(), io);
-    let (end, heads, ready_upto) = (walked.end, walked.heads, tail.ready_upto);
-    Ok(Recovered { storage, lock, options, keys, manifest, watermark, end, heads, ready_upto, report })
+    let Walked { end, heads, packs, .. } = walked;
+    let ready_upto = tail.ready_upto;
+    Ok(Recovered { storage, lock, options, keys, manifest, watermark, end, heads, packs, ready_upto, report })
 }
 
 /// The watermark of this ledger.
@@ -163,13 +172,14 @@ impl Recovered {
         on_failure: Box<dyn FnOnce(LogFailure) + Send>,
     ) -> Result<(LogWriter, LogReader), StartError> {
         let frame_bytes_max = self.frame_bytes_max();
-        let Recovered { storage, lock, options, keys, manifest, watermark, end, heads, ready_upto, .. } = self;
+        let Recovered { storage, lock, options, keys, manifest, watermark, end, heads, packs, ready_upto, .. } = self;
         let (last_frame, next_sequence) = (end.last_frame, end.next_sequence);
         let room = Arc::new(RoomKeeper::new(manifest.segment_bytes, end.position(), ready_upto));
         let shared = Arc::new(Shared {
             durable: AtomicU64::new(last_frame),
             room: Arc::clone(&room),
             segments: Segments::new(heads),
+            packs: Arc::new(Packs::new(packs)),
             counters: Counters::default(),
         });
         let mut spares =
@@ -206,7 +216,7 @@ impl Recovered {
         let thread = |name: &'static str| std::thread::Builder::new().name(name.into());
         let failed = |name| move |source| StartError::Thread { name, source };
         let allocator = thread("log-spares").spawn(move || spares.run()).map_err(failed("log-spares"))?;
-        let reader = LogReader::new(storage, keys, manifest.ledger, Arc::clone(&shared));
+        let reader = LogReader::new(storage, keys, manifest, Arc::clone(&shared));
         let body = WriterThread { group, frames, shared: Arc::clone(&shared), on_durable };
         let writer = thread("log-writer").spawn(move || body.run(on_failure)).map_err(|source| {
             room.change(|state| state.stopped = true);

@@ -7,13 +7,16 @@ use std::sync::Arc;
 use crate::block::Blocks;
 use crate::error::RecoverError;
 use crate::format::{Reason, SegmentHead};
-use crate::frame::Frame;
+use crate::frame::{Frame, FramePlace};
 use crate::group::LogEnd;
 use crate::key::KeyRing;
+use crate::pack::format::PackHead;
+use crate::pack::walk::{PackFault, open_pack, read_head, walk_pack};
 use crate::reader::{LogReader, SealedSegment};
 use crate::segments::segment_name;
 use crate::storage::{Access, Storage};
-use crate::walk::{Stop, Walked, Window, open_segment, stray_blocks};
+use crate::walk::{Stop, Walked, stray_blocks};
+use crate::window::{Window, open_segment};
 
 /// Bytes that were durable and are no longer what was written.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -50,11 +53,51 @@ impl SegmentScrub {
         segment: &SealedSegment,
         keep: &mut dyn FnMut(usize) -> Result<(), E>,
     ) -> Result<Option<Rot>, E> {
+        if let Some(pack) = self.reader.pack_of(segment.ordinal) {
+            // As a whole, with its first segment.
+            return if pack.range().first == segment.ordinal { self.check_pack(&pack, keep) } else { Ok(None) };
+        }
         let Some((head, next)) = self.reader.heads_at(segment.ordinal) else { return Ok(None) };
         match self.walk(&head, &next, keep) {
+            // It was packed since, and its file removed.
+            Ok(Some(_)) if self.reader.pack_of(segment.ordinal).is_some() => Ok(None),
             Ok(rot) => Ok(rot),
             Err(RecoverError::Apply { error, .. }) => Err(error),
             Err(error) => Ok(Some(rot_of(error))),
+        }
+    }
+
+    fn check_pack<E>(
+        &mut self,
+        pack: &PackHead,
+        keep: &mut dyn FnMut(usize) -> Result<(), E>,
+    ) -> Result<Option<Rot>, E> {
+        let file = pack.range().name();
+        let rot = |offset, reason: String| Ok(Some(Rot { file: file.clone(), offset, reason }));
+        let (open, size) = match open_pack(&*self.storage, &file, Access::Blocks) {
+            Ok(opened) => opened,
+            Err(error) => return rot(0, error.to_string()),
+        };
+        match read_head(&*open, size, self.reader.manifest()) {
+            Err(error) => return rot(0, error.to_string()),
+            Ok(Err(reason)) => return rot(0, reason.into()),
+            Ok(Ok(head)) if head != *pack => return rot(0, "its header is not the one that was written".into()),
+            Ok(Ok(_)) => {}
+        }
+        let first = &pack.segments[0].head;
+        let memory = self.memory.get_or_insert_with(|| Window::memory(first.segment_bytes));
+        let mut window = Window::new(memory, open, size);
+        let mut end = LogEnd::in_front_of(first);
+        let mut seen = 0;
+        let mut read = |upto: u64| keep((upto - std::mem::replace(&mut seen, upto)) as usize);
+        let walked = walk_pack(pack, (first.ordinal, u64::MAX), &mut window, &self.keys, &mut end, &mut |frame| {
+            read(frame.place.offset)
+        });
+        match walked {
+            Err(PackFault::Io { offset, source }) => rot(offset, source.to_string()),
+            Err(PackFault::Bad { offset, reason }) => rot(offset, reason.into()),
+            Err(PackFault::Apply { error, .. }) => Err(error),
+            Ok(()) => read(size).map(|()| None),
         }
     }
 
@@ -73,7 +116,7 @@ impl SegmentScrub {
         }
         let memory = self.memory.get_or_insert_with(|| Window::memory(head.segment_bytes));
         let mut window = Window::new(memory, file, size);
-        let mut walked = before(head);
+        let mut walked = Walked::in_front_of(head);
         match walked.first_block(&mut window, head.ordinal)? {
             Err(reason) => return at(0, reason),
             Ok(found) if found != *head => return at(0, "its first block is not the one that was written"),
@@ -84,44 +127,15 @@ impl SegmentScrub {
         walked.segment(&self.keys, *head, &mut window, u64::MAX, &mut |frame: Frame<'_>| read(frame.place.offset))?;
         let Stop { offset, bad, .. } = walked.stop;
         let end = &walked.end;
-        let goes_on = (end.next_group, end.last_frame + 1, end.next_sequence, end.mac)
-            == (next.first_group, next.first_frame, next.first_sequence, next.previous_mac);
-        if !goes_on {
+        if !end.continues_with(next) {
             return at(offset, bad.unwrap_or("a group that was written is not there"));
         }
         if stray_blocks(&*self.storage, &walked.stop, Access::Blocks)? > 0 {
             return at(offset, "blocks behind the last group are not zeros: nothing is lost, but look after the disk");
         }
-        let last = crate::frame::FramePlace { segment: head.ordinal, offset };
+        let last = FramePlace::raw(head.ordinal, offset);
         read(size).map_err(|error| RecoverError::apply(end.last_frame, &last, error))?;
         Ok(None)
-    }
-}
-
-/// A walk that has come to the beginning of a segment.
-fn before(head: &SegmentHead) -> Walked {
-    let end = LogEnd {
-        ledger: head.ledger,
-        segment_bytes: head.segment_bytes,
-        segment: Some(*head),
-        offset: 0,
-        next_group: head.first_group,
-        last_frame: head.first_frame - 1,
-        next_sequence: head.first_sequence,
-        last_time_ns: 0,
-        mac: head.previous_mac,
-    };
-    let stop = Stop { segment: head.ordinal, offset: 0, bad: None, next: "" };
-    Walked {
-        end,
-        heads: vec![*head],
-        stop,
-        frames: 0,
-        groups: 0,
-        bytes: 0,
-        stray_blocks: 0,
-        last_group: None,
-        gap: None,
     }
 }
 
@@ -140,6 +154,7 @@ fn rot_of<E>(error: RecoverError<E>) -> Rot {
         RecoverError::Manifest(_)
         | RecoverError::Key(_)
         | RecoverError::Watermark { .. }
+        | RecoverError::Pack { .. }
         | RecoverError::Point(_)
         | RecoverError::Damaged(_)
         | RecoverError::Apply { .. } => unreachable!("a walk of a segment finds nothing of these"),

@@ -20,6 +20,48 @@ pub(crate) fn segment_ordinal(name: &str) -> Option<u64> {
     (ordinal != 0 && format!("{ordinal:010}") == digits).then_some(ordinal)
 }
 
+/// The segments of a pack, by their ordinals. It names the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PackRange {
+    /// The first one.
+    pub first: u64,
+    /// The last one.
+    pub last: u64,
+}
+
+impl PackRange {
+    /// Name of the pack's file in the data directory.
+    pub(crate) fn name(&self) -> String {
+        format!("{LOG_FOLDER}/{:010}-{:010}.pack", self.first, self.last)
+    }
+
+    /// Name of the file while it is written.
+    pub(crate) fn new_name(&self) -> String {
+        format!("{}{NEW}", self.name())
+    }
+
+    /// Whether a name in the log folder is that of a pack that is being written, or was when the process ended.
+    pub(crate) fn is_new(name: &str) -> bool {
+        name.strip_suffix(NEW).is_some_and(|name| pack_range(name).is_some())
+    }
+
+    /// Whether a segment is in the pack.
+    pub(crate) fn has(&self, ordinal: u64) -> bool {
+        (self.first..=self.last).contains(&ordinal)
+    }
+}
+
+/// End of the name of a pack that is being written.
+const NEW: &str = ".new";
+
+/// The segments of a name in the log folder, if it is a pack's.
+pub(crate) fn pack_range(name: &str) -> Option<PackRange> {
+    let (first, last) = name.strip_suffix(".pack")?.split_once('-')?;
+    let range = PackRange { first: first.parse().ok()?, last: last.parse().ok()? };
+    let is_range = range.first != 0 && range.first <= range.last;
+    (is_range && range.name().ends_with(&format!("/{name}"))).then_some(range)
+}
+
 /// The first blocks of all segments in use; the writer adds, readers look up.
 pub(crate) struct Segments {
     heads: RwLock<Vec<SegmentHead>>,
@@ -71,6 +113,12 @@ impl Segments {
         Some((heads[at], *heads.get(at + 1)?))
     }
 
+    /// The heads from an ordinal on, in order, up to that of the segment that is written.
+    pub(crate) fn from(&self, ordinal: u64) -> Vec<SegmentHead> {
+        let heads = self.heads.read().unwrap_or_else(PoisonError::into_inner);
+        heads[heads.partition_point(|head| head.ordinal < ordinal)..].to_vec()
+    }
+
     fn last_where(&self, before: impl Fn(&SegmentHead) -> bool) -> Option<(SegmentHead, u64)> {
         let heads = self.heads.read().unwrap_or_else(PoisonError::into_inner);
         // Segments of empty groups begin where the next one does: the last of them is the one with the frame.
@@ -93,5 +141,25 @@ mod tests {
             assert_eq!(segment_ordinal(name), ordinal, "{name}");
         }
         assert_eq!(segment_ordinal("12345678901.seg"), Some(12_345_678_901));
+    }
+
+    #[test]
+    fn only_names_that_the_packer_writes_are_packs() {
+        let range = PackRange { first: 3, last: 12 };
+        assert_eq!(range.name(), "log/0000000003-0000000012.pack");
+        for (name, found) in [
+            ("0000000003-0000000012.pack", Some(range)),
+            ("3-12.pack", None),
+            ("0000000012-0000000003.pack", None),
+            ("0000000000-0000000003.pack", None),
+            ("0000000003-0000000012.pack.new", None),
+            ("0000000003.seg", None),
+        ] {
+            assert_eq!(pack_range(name), found, "{name}");
+            assert!(
+                PackRange::is_new(&format!("{name}.new")) == found.is_some()
+                    && !PackRange::is_new(name.trim_end_matches(".new"))
+            );
+        }
     }
 }

@@ -20,6 +20,10 @@ pub trait Storage: Send + Sync {
     fn open(&self, name: &str, access: Access) -> io::Result<Box<dyn StorageFile>>;
     /// Makes an empty file, or opens the one that is there, for [`Access::Blocks`].
     fn create(&self, name: &str) -> io::Result<Box<dyn StorageFile>>;
+    /// Gives a file another name in the same directory, where there is none of it. Durable only after `sync_directory`.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Removes a file; whoever has it open still reads it. Durable only after `sync_directory`.
+    fn remove(&self, name: &str) -> io::Result<()>;
     /// Names (without the directory) in a directory, in any order.
     fn list(&self, directory: &str) -> io::Result<Vec<String>>;
     /// Makes the names in a directory durable.

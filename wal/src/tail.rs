@@ -5,10 +5,12 @@ use crate::block::Blocks;
 use crate::error::RecoverError;
 use crate::format::{SegmentHead, all_zero};
 use crate::limits::{BLOCK_BYTES, FILL_CHUNK_BYTES, READ_CHUNK_BYTES};
+use crate::report::TornTail;
 use crate::segments::{LOG_FOLDER, segment_name};
 use crate::storage::{Access, Storage};
-use crate::walk::{Stop, TornTail, Walked, Window, open_segment};
+use crate::walk::{Stop, Walked};
 use crate::watermark::WATERMARK_FILE;
+use crate::window::{Window, open_segment};
 use florin_planted::{Fault, planted};
 
 /// What is behind the log.
@@ -25,7 +27,7 @@ pub(crate) struct Tail {
 pub(crate) fn inspect<E>(storage: &dyn Storage, walked: &Walked, access: Access) -> Result<Tail, RecoverError<E>> {
     let mut tail = Tail { torn: None, dirty: Vec::new(), ready_upto: walked.stop.segment };
     let segment_bytes = walked.end.segment_bytes;
-    if walked.end.segment.is_some() {
+    if has_raw_end(walked) {
         let Stop { segment, offset, .. } = walked.stop;
         let end = dirty_end(storage, segment, offset, segment_bytes, true, access)?;
         if let Some((end, _)) = end.flatten() {
@@ -45,6 +47,11 @@ pub(crate) fn inspect<E>(storage: &dyn Storage, walked: &Walked, access: Access)
         }
         tail.ready_upto = ordinal;
     }
+}
+
+/// Whether the log ends in a segment with a file of its own.
+fn has_raw_end(walked: &Walked) -> bool {
+    walked.end.segment.is_some() && !walked.end.packed
 }
 
 /// End of the last block that is not zero, and whether the file begins with a whole first block. `None`: the file is
@@ -97,7 +104,7 @@ pub(crate) fn settle<E>(storage: &dyn Storage, walked: &Walked, tail: &Tail) -> 
         file.sync_all().map_err(at(from))?;
     }
     let Stop { segment, offset, .. } = walked.stop;
-    if walked.end.segment.is_some() && !planted(Fault::RecoveredNotSynced) {
+    if has_raw_end(walked) && !planted(Fault::RecoveredNotSynced) {
         let at = |source| RecoverError::Io { file: segment_name(segment), offset, source };
         storage.open(&segment_name(segment), Access::Blocks).and_then(|file| file.sync_all()).map_err(at)?;
     }

@@ -6,6 +6,7 @@ use crate::frame::FrameHead;
 use crate::key::{ChainKey, KeyRing, chain_start};
 use crate::ledger::LedgerId;
 use crate::limits::{BLOCK_BYTES, FRAME_HEADER_BYTES, GROUP_HEADER_BYTES};
+use crate::pack::format::{PackHead, PackedSegment, header_bytes};
 use crate::salted::salted_crc;
 
 const PAGE: &str = include_str!("../../docs/format-log.md");
@@ -111,4 +112,22 @@ fn a_watermark_slot_is_as_on_the_page() {
     assert_eq!(WatermarkSlot::decode(&block), Ok(slot));
     check("watermark", &block[..64]);
     check("watermark-crc", &block[BLOCK_BYTES - 4..]);
+}
+
+#[test]
+fn the_header_of_a_pack_is_as_on_the_page() {
+    let offset = header_bytes(2);
+    let first = PackedSegment { head: segment(), offset, bytes: 175 };
+    let second =
+        SegmentHead { ordinal: 2, salt: SALT + 1, first_group: 14, first_frame: 2, first_sequence: 3, ..segment() };
+    let second =
+        PackedSegment { head: SegmentHead { previous_mac: [7; 32], ..second }, offset: offset + 175, bytes: 1000 };
+    let head =
+        PackHead { segments: vec![first, second], next_group: 29, next_frame: 8, next_sequence: 9, last_mac: [8; 32] };
+    let mut blocks = vec![0; BLOCK_BYTES];
+    head.encode(&mut blocks);
+    assert_eq!(PackHead::decode(&blocks, &LEDGER, 65536), Ok(head));
+    check("pack", &blocks[..320]);
+    check("pack-digest", &blocks[BLOCK_BYTES - 32..]);
+    assert!(blocks[320..BLOCK_BYTES - 32].iter().all(|&byte| byte == 0));
 }

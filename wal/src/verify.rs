@@ -11,10 +11,11 @@ use crate::ledger::LedgerManifest;
 use crate::past::scan_upto;
 use crate::point::Point;
 use crate::recover::read_watermark;
+use crate::report::RecoveryReport;
 use crate::segments::segment_name;
 use crate::storage::{Access, Storage};
 use crate::tail;
-use crate::walk::RecoveryReport;
+use crate::walk::Part;
 use crate::watermark::WATERMARK_FILE;
 use std::path::Path;
 
@@ -46,8 +47,8 @@ pub fn scan_on<E>(
     each: &mut dyn FnMut(Frame<'_>) -> Result<(), E>,
 ) -> Result<ScanReport, RecoverError<E>> {
     let watermark = read_watermark(storage, manifest)?;
-    let walked = walk_ahead(storage, manifest, keys, Access::Read, each)?;
-    if walked.heads.is_empty() && walked.stop.next == "the file is missing" {
+    let walked = walk_ahead(storage, manifest, keys, Access::Read, Part::ALL, each)?;
+    if walked.has_no_beginning() {
         let (file, reason) = (segment_name(1), "the first segment is missing");
         return Err(RecoverError::Segment { file, offset: 0, reason });
     }

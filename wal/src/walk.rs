@@ -1,61 +1,24 @@
 //! Walks the log from its first segment and checks everything: first blocks, group headers, bodies, padding, frames,
-//! digests, chain, numbering. It writes nothing and passes no verdict on where it ends; `evidence` does.
+//! digests, chain, numbering, and packs in place of the segments that are in them. It writes nothing and passes no verdict on where it ends; `evidence` does.
 
 use crate::block::Blocks;
 use crate::disk::IoReport;
 use crate::error::RecoverError;
-use crate::format::{self, Bad, FRAME_MACED, GroupHead, Reason, SegmentHead, all_zero};
+use crate::format::{Bad, GroupHead, Reason, SegmentHead, all_zero};
 use crate::frame::{Frame, FramePlace};
 use crate::group::LogEnd;
 use crate::key::{KeyRing, chain_start};
 use crate::ledger::LedgerManifest;
 use crate::limits::{
-    BLOCK_BYTES, FIRST_FRAME, FIRST_GROUP, FIRST_SEGMENT, FIRST_SEQUENCE, FRAME_HEADER_BYTES, GROUP_BYTES_MAX,
-    GROUP_HEADER_BYTES, READ_CHUNK_BYTES,
+    BLOCK_BYTES, FIRST_FRAME, FIRST_GROUP, FIRST_SEGMENT, FIRST_SEQUENCE, FRAME_HEADER_BYTES, GROUP_HEADER_BYTES,
+    READ_CHUNK_BYTES,
 };
-use crate::salted::salted;
+use crate::pack::format::PackHead;
+use crate::pack::walk::{FoundPack, PackFault, find_packs, open_pack, walk_pack};
+use crate::report::{RecoveryReport, TornTail};
 use crate::segments::segment_name;
-use crate::storage::{Access, Storage, StorageFile};
-use florin_planted::{Fault, planted};
-use std::io;
-
-/// An unfinished write that nobody was told of, overwritten with zeros.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TornTail {
-    /// The file.
-    pub file: String,
-    /// Where it began, in bytes.
-    pub offset: u64,
-    /// Bytes up to its last non-zero block, or to where the file has to be made whole again.
-    pub bytes: u64,
-}
-
-/// What a recovery or a scan found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecoveryReport {
-    /// Frames read.
-    pub frames: u64,
-    /// Groups read, empty ones included.
-    pub groups: u64,
-    /// Bytes of all groups and first blocks.
-    pub bytes: u64,
-    /// Segments in use.
-    pub segments: u64,
-    /// Number of the last frame; 0 if there is none.
-    pub last_frame: u64,
-    /// The last sequence number; 0 if there is none.
-    pub last_sequence: u64,
-    /// Time of the last frame, in nanoseconds since 1970; 0 if there is none.
-    pub last_time_ns: u64,
-    /// MAC of the last frame: with its number the head of the log, to be signed and kept elsewhere.
-    pub head_mac: [u8; 32],
-    /// What was behind the last group, if anything.
-    pub torn_tail: Option<TornTail>,
-    /// Blocks that are not zero behind the last group of a closed segment. Harmless, and a sign of a failing disk.
-    pub stray_blocks: u64,
-    /// How the log is written.
-    pub io: IoReport,
-}
+use crate::storage::{Access, Storage};
+use crate::window::{FoundGroup, Window, open_segment, read_group};
 
 /// Why a file is refused that has more bytes than a segment.
 pub(crate) const TOO_LONG: Reason = "the file is longer than a segment of this ledger";
@@ -78,168 +41,221 @@ pub(crate) struct Walked {
     pub end: LogEnd,
     pub heads: Vec<SegmentHead>,
     pub stop: Stop,
+    /// Frames before the first that was read.
+    pub unread_frames: u64,
     pub frames: u64,
     pub groups: u64,
     pub bytes: u64,
     pub stray_blocks: u64,
-    /// The last good group.
+    /// The packs that were read.
+    pub packs: Vec<PackHead>,
+    /// Packs behind the end of the walk.
+    pub later_packs: Vec<PackHead>,
+    /// The last good group; none if the log ends with a pack.
     pub last_group: Option<GroupHead>,
     /// The next segment continues the log but not where it ended here: groups are missing.
     pub gap: Option<SegmentHead>,
 }
 
-/// Reads one segment's file in large pieces.
-pub(crate) struct Window<'a> {
-    memory: &'a mut Blocks,
-    file: Box<dyn StorageFile>,
-    /// Readable bytes: whole blocks of the file.
-    pub size: u64,
-    start: u64,
-    filled: usize,
+/// Why the next segment is not part of the log if it has no file.
+const FILE_IS_MISSING: Reason = "the file is missing";
+
+/// The part of a log that is read.
+#[derive(Clone, Copy)]
+pub(crate) struct Part {
+    /// The walk begins with the segment that holds this frame. Of those before it only first blocks and headers of packs are read: whoever
+    /// knows the frame by its MAC, and what all up to it did, need not read them again.
+    pub known: u64,
+    /// It ends with this frame. Of what is behind it only its own group is looked at, whose checksum covers all of it.
+    pub upto: u64,
 }
 
-impl<'a> Window<'a> {
-    pub(crate) fn new(memory: &'a mut Blocks, file: Box<dyn StorageFile>, size: u64) -> Window<'a> {
-        Window { memory, file, size: size - size % BLOCK_BYTES as u64, start: 0, filled: 0 }
+impl Part {
+    /// The whole log.
+    pub(crate) const ALL: Part = Part { known: FIRST_FRAME - 1, upto: u64::MAX };
+
+    /// From the segment on that holds a frame.
+    pub(crate) fn behind(known: u64) -> Part {
+        Part { known, ..Part::ALL }
     }
 
-    /// Memory for a window that can hold the largest group.
-    pub(crate) fn memory(segment_bytes: u64) -> Blocks {
-        Blocks::new((GROUP_BYTES_MAX + READ_CHUNK_BYTES).min(segment_bytes as usize))
-    }
-
-    /// `length` bytes (whole blocks) at `offset` (a multiple of a block), or `None` behind the end of the file.
-    pub(crate) fn fetch(&mut self, offset: u64, length: usize) -> io::Result<Option<&[u8]>> {
-        if offset + length as u64 > self.size {
-            return Ok(None);
-        }
-        if offset < self.start || offset > self.start + self.filled as u64 {
-            (self.start, self.filled) = (offset, 0);
-        }
-        let mut at = (offset - self.start) as usize;
-        if at + length > self.filled {
-            self.memory.bytes_mut().copy_within(at..self.filled, 0);
-            self.filled -= at;
-            (self.start, at) = (offset, 0);
-            let wanted = length.max(self.filled + READ_CHUNK_BYTES).min(self.memory.len());
-            let until = wanted.min((self.size - self.start) as usize);
-            let from = self.start + self.filled as u64;
-            self.file.read_at(&mut self.memory.bytes_mut()[self.filled..until], from)?;
-            self.filled = until;
-        }
-        Ok(Some(&self.memory.bytes()[at..at + length]))
+    /// Up to a frame.
+    pub(crate) fn upto(upto: u64) -> Part {
+        Part { upto, ..Part::ALL }
     }
 }
 
-/// A segment's file and its length.
-pub(crate) type OpenSegment = (Box<dyn StorageFile>, u64);
-
-/// Opens a segment for reading: `None` if there is none.
-pub(crate) fn open_segment<E>(
-    storage: &dyn Storage,
-    ordinal: u64,
-    access: Access,
-) -> Result<Option<OpenSegment>, RecoverError<E>> {
-    let at = |source| RecoverError::Io { file: segment_name(ordinal), offset: 0, source };
-    match storage.open(&segment_name(ordinal), access) {
-        Ok(file) => {
-            let size = file.size().map_err(at)?;
-            Ok(Some((file, size)))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(at(source)),
-    }
-}
-
-/// Walks the whole log.
+/// Walks a part of the log.
 pub(crate) fn walk<E>(
     storage: &dyn Storage,
     manifest: &LedgerManifest,
     keys: &KeyRing,
     access: Access,
+    Part { known, upto }: Part,
     each: &mut dyn FnMut(Frame<'_>) -> Result<(), E>,
 ) -> Result<Walked, RecoverError<E>> {
-    walk_upto(storage, manifest, keys, access, u64::MAX, each)
-}
-
-/// Walks the log up to a frame. Of what is behind it only its own group is looked at, whose checksum covers all of it.
-pub(crate) fn walk_upto<E>(
-    storage: &dyn Storage,
-    manifest: &LedgerManifest,
-    keys: &KeyRing,
-    access: Access,
-    upto: u64,
-    each: &mut dyn FnMut(Frame<'_>) -> Result<(), E>,
-) -> Result<Walked, RecoverError<E>> {
-    let end = LogEnd {
-        ledger: manifest.ledger,
-        segment_bytes: manifest.segment_bytes,
-        segment: None,
-        offset: manifest.segment_bytes,
-        next_group: FIRST_GROUP,
-        last_frame: FIRST_FRAME - 1,
-        next_sequence: FIRST_SEQUENCE,
-        last_time_ns: 0,
-        mac: chain_start(&manifest.ledger),
-    };
-    let stop = Stop { segment: FIRST_SEGMENT - 1, offset: 0, bad: None, next: "" };
-    let mut walked = Walked {
-        end,
-        heads: Vec::new(),
-        stop,
-        frames: 0,
-        groups: 0,
-        bytes: 0,
-        stray_blocks: 0,
-        last_group: None,
-        gap: None,
-    };
+    let mut walked = Walked::at_the_beginning(manifest);
+    let mut packs = find_packs(storage, manifest, access)?;
     let mut memory = Window::memory(manifest.segment_bytes);
-    loop {
+    walked.go_to(known, storage, access, &packs, &mut memory)?;
+    while walked.end.last_frame < upto {
         let ordinal = walked.stop.segment + 1;
+        if let Some(pack) = packs.iter().find(|pack| pack.head.range().has(ordinal)) {
+            walked.pack(storage, pack, (ordinal, upto), keys, access, &mut memory, each)?;
+            continue;
+        }
         let Some((file, size)) = open_segment(storage, ordinal, access)? else {
-            walked.stop.next = "the file is missing";
-            return Ok(walked);
+            // Beside a running packer it may have been packed since the packs were looked at, with segments that were read before.
+            packs = find_packs(storage, manifest, access)?;
+            if let Some(pack) = packs.iter().find(|pack| pack.head.range().has(ordinal)) {
+                walked.pack(storage, pack, (ordinal, upto), keys, access, &mut memory, each)?;
+                continue;
+            }
+            return Ok(walked.ends(FILE_IS_MISSING, packs));
         };
         let mut window = Window::new(&mut memory, file, size.min(manifest.segment_bytes));
         let head = match walked.first_block(&mut window, ordinal)? {
             Ok(head) => head,
-            Err(reason) => {
-                walked.stop.next = reason;
-                return Ok(walked);
-            }
+            Err(reason) => return Ok(walked.ends(reason, packs)),
         };
         let at_start = |reason| RecoverError::Segment { file: segment_name(ordinal), offset: 0, reason };
         if size > manifest.segment_bytes {
             return Err(at_start(TOO_LONG));
         }
         if head.first_group > walked.end.next_group || head.first_frame > walked.end.last_frame + 1 {
-            walked.stop.next = "it begins with a later group";
             walked.gap = Some(head);
-            return Ok(walked);
+            return Ok(walked.ends("it begins with a later group", packs));
         }
-        let continues = head.first_group == walked.end.next_group
-            && head.first_frame == walked.end.last_frame + 1
-            && head.first_sequence == walked.end.next_sequence
-            && head.previous_mac == walked.end.mac;
-        if !continues {
+        if !walked.end.continues_with(&head) {
             return Err(at_start("the segment does not continue the log before it"));
         }
-        if ordinal > FIRST_SEGMENT {
-            walked.stray_blocks += stray_blocks(storage, &walked.stop, access)?;
-        }
+        walked.count_stray_blocks(storage, access)?;
         walked.heads.push(head);
         walked.end.segment = Some(head);
+        walked.end.packed = false;
         walked.bytes += BLOCK_BYTES as u64;
         // The first blocks were read: the window still has them.
         walked.segment(keys, head, &mut window, upto, each)?;
-        if walked.end.last_frame >= upto {
-            return Ok(walked);
-        }
     }
+    Ok(walked)
 }
 
 impl Walked {
+    /// A walk that has read nothing yet.
+    fn at_the_beginning(manifest: &LedgerManifest) -> Walked {
+        let end = LogEnd {
+            ledger: manifest.ledger,
+            segment_bytes: manifest.segment_bytes,
+            segment: None,
+            packed: false,
+            offset: manifest.segment_bytes,
+            next_group: FIRST_GROUP,
+            last_frame: FIRST_FRAME - 1,
+            next_sequence: FIRST_SEQUENCE,
+            last_time_ns: 0,
+            mac: chain_start(&manifest.ledger),
+        };
+        Walked {
+            end,
+            heads: Vec::new(),
+            stop: Stop { segment: FIRST_SEGMENT - 1, offset: 0, bad: None, next: "" },
+            unread_frames: 0,
+            frames: 0,
+            groups: 0,
+            bytes: 0,
+            stray_blocks: 0,
+            packs: Vec::new(),
+            later_packs: Vec::new(),
+            last_group: None,
+            gap: None,
+        }
+    }
+
+    /// Goes to the segment that holds a frame, or to the last before something is missing, by first blocks and headers of packs that fit
+    /// together. Where they do not the walk stays at the beginning, and finds out why.
+    fn go_to<E>(
+        &mut self,
+        frame: u64,
+        storage: &dyn Storage,
+        access: Access,
+        packs: &[FoundPack],
+        memory: &mut Blocks,
+    ) -> Result<(), RecoverError<E>> {
+        if frame < FIRST_FRAME {
+            return Ok(());
+        }
+        let mut heads: Vec<SegmentHead> = Vec::new();
+        let mut ahead = packs.iter().peekable();
+        for ordinal in FIRST_SEGMENT.. {
+            while ahead.next_if(|pack| pack.head.range().last < ordinal).is_some() {}
+            let packed = ahead.peek().and_then(|pack| pack.head.segment(ordinal));
+            let head = match packed {
+                Some(segment) => Some(segment.head),
+                None => match open_segment(storage, ordinal, access)? {
+                    Some((file, size)) => {
+                        self.first_block(&mut Window::new(memory, file, size.min(BLOCK_BYTES as u64)), ordinal)?.ok()
+                    }
+                    None => None,
+                },
+            };
+            let Some(head) = head.filter(|head| head.first_frame <= frame) else { break };
+            let follows = match heads.last() {
+                Some(before) => {
+                    before.first_group < head.first_group
+                        && before.first_frame <= head.first_frame
+                        && before.first_sequence <= head.first_sequence
+                }
+                None => self.end.continues_with(&head),
+            };
+            if !follows {
+                return Ok(());
+            }
+            heads.push(head);
+        }
+        // A pack is read before raw files of its segments may go.
+        let unread = packs.iter().find(|pack| pack.raw_left).map_or(u64::MAX, |pack| pack.head.range().first);
+        heads.retain(|head| head.ordinal <= unread);
+        let Some(first) = heads.pop() else { return Ok(()) };
+        self.packs =
+            packs.iter().map(|pack| &pack.head).filter(|pack| pack.range().last < first.ordinal).cloned().collect();
+        self.unread_frames = first.first_frame - FIRST_FRAME;
+        self.stop.segment = first.ordinal - 1;
+        self.end = LogEnd { segment: None, ..LogEnd::in_front_of(&first) };
+        self.heads = heads;
+        Ok(())
+    }
+
+    /// A walk that has come to the beginning of a segment.
+    pub(crate) fn in_front_of(head: &SegmentHead) -> Walked {
+        Walked {
+            end: LogEnd::in_front_of(head),
+            heads: vec![*head],
+            stop: Stop { segment: head.ordinal, offset: 0, bad: None, next: "" },
+            unread_frames: head.first_frame - FIRST_FRAME,
+            frames: 0,
+            groups: 0,
+            bytes: 0,
+            stray_blocks: 0,
+            packs: Vec::new(),
+            later_packs: Vec::new(),
+            last_group: None,
+            gap: None,
+        }
+    }
+
+    /// The walk ends here, for what is wrong with the next segment.
+    fn ends(mut self, reason: Reason, packs: Vec<FoundPack>) -> Walked {
+        self.stop.next = reason;
+        let behind = packs.into_iter().map(|pack| pack.head).filter(|pack| pack.range().first > self.stop.segment);
+        self.later_packs = behind.collect();
+        self
+    }
+
+    /// Whether there is no first segment at all.
+    pub(crate) fn has_no_beginning(&self) -> bool {
+        self.heads.is_empty() && self.stop.next == FILE_IS_MISSING
+    }
+
     /// The first block, if it was written for this segment; otherwise why it is not part of the log.
     pub(crate) fn first_block<E>(
         &self,
@@ -279,38 +295,14 @@ impl Walked {
         self.end.offset = BLOCK_BYTES as u64;
         let bad = loop {
             let offset = self.end.offset;
-            let at = |source| RecoverError::Io { file: segment_name(segment.ordinal), offset, source };
-            if offset == segment.segment_bytes {
-                break None;
-            }
-            let Some(block) = window.fetch(offset, BLOCK_BYTES).map_err(at)? else {
-                break Some("the file is cut short");
+            let found = read_group(window, &segment, offset, self.end.next_group, self.end.last_frame);
+            let file = || segment_name(segment.ordinal);
+            let (head, body) = match found.map_err(|source| RecoverError::Io { file: file(), offset, source })? {
+                FoundGroup::Whole(head, body) => (head, body),
+                FoundGroup::Nothing => break None,
+                FoundGroup::Broken(reason) => break Some(reason),
+                FoundGroup::Unknown(reason) => return Err(RecoverError::Segment { file: file(), offset, reason }),
             };
-            let unknown = |reason| RecoverError::Segment { file: segment_name(segment.ordinal), offset, reason };
-            let head = match GroupHead::decode(block, &segment, offset) {
-                Ok(head) => head,
-                Err(Bad::Broken(_)) if all_zero(block) => break None,
-                Err(Bad::Broken(reason)) => break Some(reason),
-                Err(Bad::Unknown(reason)) => return Err(unknown(reason)),
-            };
-            if head.number != self.end.next_group {
-                break Some("the group is not the next one");
-            }
-            if head.durable_upto != self.end.last_frame {
-                return Err(unknown("the group's durable position is not the last frame before it"));
-            }
-            let Some(bytes) = window.fetch(offset, head.bytes() as usize).map_err(at)? else {
-                break Some("the file is cut short");
-            };
-            let (body, padding) = bytes[GROUP_HEADER_BYTES..].split_at(head.body_bytes as usize);
-            let mut crc = salted(segment.salt);
-            crc.update(body);
-            if crc.finalize() != head.body_crc && !planted(Fault::GroupChecksumIgnored) {
-                break Some("the group's body does not match its checksum");
-            }
-            if !all_zero(padding) {
-                break Some("the group's padding is not zero");
-            }
             self.frames_of(keys, &head, body, upto, each)?;
             self.groups += 1;
             self.last_group = Some(head);
@@ -334,48 +326,72 @@ impl Walked {
         upto: u64,
         each: &mut dyn FnMut(Frame<'_>) -> Result<(), E>,
     ) -> Result<(), RecoverError<E>> {
-        let mut at = 0;
+        let mut rest = body;
         for _ in 0..group.frames {
-            let place = FramePlace { segment: group.ordinal, offset: group.offset + (GROUP_HEADER_BYTES + at) as u64 };
+            let at = GROUP_HEADER_BYTES + body.len() - rest.len();
+            let place = FramePlace::raw(group.ordinal, group.offset + at as u64);
             let expected = self.end.last_frame + 1;
             let wrong =
                 |reason| RecoverError::Frame { file: place.file(), offset: place.offset, frame: expected, reason };
-            let head = format::decode_frame(&body[at..], &self.end.ledger).map_err(wrong)?;
-            let start = at + FRAME_HEADER_BYTES;
-            if body.len() - start < head.body_bytes() {
-                return Err(wrong("the frame is longer than its group"));
-            }
-            if head.number != expected {
-                return Err(wrong("the frame has another number"));
-            }
-            if head.first_sequence != self.end.next_sequence {
-                return Err(wrong("the frame's first sequence number does not follow the frame before"));
-            }
-            let mac = keys
-                .mac(head.key_id, &self.end.mac, &body[at..at + FRAME_MACED])
-                .ok_or_else(|| wrong("the key that the frame names is not in keys/"))?;
-            if mac != head.mac && !planted(Fault::ChainMacIgnored) {
-                return Err(wrong("the chain MAC does not match"));
-            }
-            let (payload, vouchers) = body[start..start + head.body_bytes()].split_at(head.payload_bytes as usize);
-            if blake3::hash(payload) != head.digest || blake3::hash(vouchers) != head.vouchers_digest {
-                return Err(wrong("the digest does not match"));
-            }
+            let (head, payload, vouchers) = self.end.next_frame(keys, rest).map_err(wrong)?;
             each(Frame { head, payload, vouchers, place })
                 .map_err(|error| RecoverError::apply(head.number, &place, error))?;
-            at = start + head.body_bytes();
+            rest = &rest[FRAME_HEADER_BYTES + head.body_bytes()..];
             self.frames += 1;
-            self.end.last_frame = head.number;
-            self.end.next_sequence = head.next_sequence();
-            self.end.last_time_ns = head.time_ns;
-            self.end.mac = mac;
+            self.end.pass(&head);
             if head.number >= upto {
                 return Ok(());
             }
         }
-        if at != body.len() {
+        if !rest.is_empty() {
             let (file, offset) = (segment_name(group.ordinal), group.offset);
             return Err(RecoverError::Segment { file, offset, reason: "the group has bytes behind its last frame" });
+        }
+        Ok(())
+    }
+
+    /// Checks a pack and goes on behind it. `from` is the segment in front of which the log stands, `upto` the last frame to be read.
+    #[allow(clippy::too_many_arguments)]
+    fn pack<E>(
+        &mut self,
+        storage: &dyn Storage,
+        found: &FoundPack,
+        (from, upto): (u64, u64),
+        keys: &KeyRing,
+        access: Access,
+        memory: &mut Blocks,
+        each: &mut dyn FnMut(Frame<'_>) -> Result<(), E>,
+    ) -> Result<(), RecoverError<E>> {
+        self.count_stray_blocks(storage, access)?;
+        let pack = &found.head;
+        let file = || pack.range().name();
+        let io = |offset| move |source| RecoverError::Io { file: pack.range().name(), offset, source };
+        let (open, size) = open_pack(storage, &file(), access).map_err(io(0))?;
+        let mut window = Window::new(memory, open, size);
+        let first_frame = self.end.last_frame;
+        walk_pack(pack, (from, upto), &mut window, keys, &mut self.end, each).map_err(|fault| match fault {
+            PackFault::Io { offset, source } => io(offset)(source),
+            PackFault::Bad { offset, reason } => {
+                RecoverError::Pack { file: file(), offset, reason, raw_there: found.raw_there }
+            }
+            PackFault::Apply { frame, place, error } => RecoverError::apply(frame, &place, error),
+        })?;
+        self.frames += self.end.last_frame - first_frame;
+        self.bytes += pack.file_bytes();
+        let last = self.end.segment.map_or(from, |segment| segment.ordinal);
+        let read =
+            pack.segments.iter().map(|segment| segment.head).filter(|head| (from..=last).contains(&head.ordinal));
+        self.heads.extend(read);
+        self.last_group = None;
+        self.stop = Stop { segment: last, offset: self.end.offset, bad: None, next: "" };
+        self.packs.push(pack.clone());
+        Ok(())
+    }
+
+    /// Counts what the segment that was read last has behind its groups, now that another one or a pack follows it.
+    fn count_stray_blocks<E>(&mut self, storage: &dyn Storage, access: Access) -> Result<(), RecoverError<E>> {
+        if self.end.segment.is_some() && !self.end.packed {
+            self.stray_blocks += stray_blocks(storage, &self.stop, access)?;
         }
         Ok(())
     }
@@ -383,10 +399,13 @@ impl Walked {
     /// The report; what the tail looked like is the caller's to say.
     pub(crate) fn report(&self, torn_tail: Option<TornTail>, io: IoReport) -> RecoveryReport {
         RecoveryReport {
+            unread_frames: self.unread_frames,
             frames: self.frames,
             groups: self.groups,
             bytes: self.bytes,
             segments: self.heads.len() as u64,
+            packs: self.packs.len() as u64,
+            packed_segments: self.packs.iter().map(|pack| pack.segments.len() as u64).sum(),
             last_frame: self.end.last_frame,
             last_sequence: self.end.next_sequence - 1,
             last_time_ns: self.end.last_time_ns,

@@ -3,6 +3,7 @@
 
 use crate::error::LogFailure;
 use crate::lock::DataLock;
+use crate::pack::shelf::Packs;
 use crate::room::{Outstanding, Room, RoomKeeper};
 use crate::segments::Segments;
 use crate::stats::{Counters, LogStats};
@@ -17,6 +18,7 @@ pub(crate) struct Shared {
     pub durable: AtomicU64,
     pub room: Arc<RoomKeeper>,
     pub segments: Segments,
+    pub packs: Arc<Packs>,
     pub counters: Counters,
 }
 

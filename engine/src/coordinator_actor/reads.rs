@@ -145,7 +145,7 @@ impl CoordinatorActor {
     pub(super) fn stats(&self, answers: &[ShardAnswer]) -> EngineStats {
         let counters = self.core.counters();
         let (indexes, snapshots, runs) = (self.history.stats(), self.history.snapshots(), self.history.ids());
-        let scrub = self.history.scrub();
+        let (scrub, packing) = (self.history.scrub(), self.history.packing());
         let log = self.log.writer().map(LogWriter::stats).unwrap_or_default();
         let count = |a: &ShardAnswer| if let ShardAnswer::Count(n) = a { *n as u64 } else { 0 };
         EngineStats {
@@ -166,6 +166,9 @@ impl CoordinatorActor {
             groups: log.groups,
             log_bytes: log.disk_bytes,
             segments_sealed: indexes.sealed,
+            packs: packing.packs,
+            segments_packed: packing.segments,
+            pack_bytes_saved: packing.saved,
             segments_indexed: indexes.indexed,
             indexes_built: indexes.built,
             index_build_us: indexes.build_us,

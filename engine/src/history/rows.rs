@@ -158,7 +158,7 @@ impl Rows {
             }
             Ok((number, offset)) => {
                 // What does not stand where the index says is looked for by walking, which says what is wrong.
-                let found = self.reader.frame_at(number, FramePlace { segment: place.ordinal, offset }).ok()?;
+                let found = self.reader.frame_at(number, FramePlace::raw(place.ordinal, offset)).ok()?;
                 (found.head.first_sequence..found.head.next_sequence()).contains(&sequence).then_some(found)
             }
         }

@@ -46,6 +46,7 @@ pub fn explore(place: &Place, workload: &Workload, seed: u64) -> Tally {
     let (mode, rng) = (workload.mode, Rng::part(seed, "crashes"));
     let mut explorer = Explorer { place, mode, rng, tally: Tally::default(), seen: HashSet::new() };
     explorer.tally.recordings = 1;
+    explorer.tally.packs = workload.packs;
     explorer.tally.events = workload.events.len() as u64;
     explorer.tally.hurried =
         workload.events.iter().filter(|event| matches!(event, Event::Extend { .. })).count() as u64;
@@ -161,6 +162,7 @@ impl Explorer<'_> {
         assert!(found <= bounds.allowed, "{what}: {found} frames found, {} appended", bounds.allowed);
         self.tally.frames += found;
         self.tally.found_more += u64::from(found > bounds.obliged);
+        self.tally.packed += u64::from(recovered.report().packs > 0);
         self.tally.torn_tails += u64::from(recovered.report().torn_tail.is_some());
 
         let history: History = history[..found as usize].to_vec();
@@ -169,6 +171,11 @@ impl Explorer<'_> {
         let bytes_max = self.rng.pick(&[0, 500, 500, 9000]);
         let groups: &[usize] = self.rng.pick(&[&[], &[], &[1], &[2]]);
         life.burst(groups, bytes_max, false, &mut self.rng);
+        if self.rng.chance(25) {
+            self.tally.packs_after += life.pack();
+            let left = disk.live().into_keys().find(|name| name.ends_with(".new"));
+            assert_eq!(left, None, "{what}: what an interrupted packing left is removed by the next one");
+        }
         let (events, history) = life.end(&mut self.rng);
         let (again, seen) = self.place.recover(&Recorder::of(disk.live(), self.mode), &history);
         let again = again.unwrap_or_else(|error| panic!("{what}: refused after the log went on: {error}"));

@@ -13,6 +13,12 @@ pub struct Tally {
     pub events: u64,
     /// Segments that the writer took before they were filled.
     pub hurried: u64,
+    /// Packs made in the recordings.
+    pub packs: u64,
+    /// Packs made after a recovery.
+    pub packs_after: u64,
+    /// States with packs in them.
+    pub packed: u64,
     /// States after a power cut.
     pub cuts: [u64; 3],
     /// States after a kill.
@@ -39,6 +45,9 @@ impl Counts for Tally {
         self.recordings += other.recordings;
         self.events += other.events;
         self.hurried += other.hurried;
+        self.packs += other.packs;
+        self.packs_after += other.packs_after;
+        self.packed += other.packed;
         self.cuts.iter_mut().zip(other.cuts).for_each(|(sum, count)| *sum += count);
         self.kills.iter_mut().zip(other.kills).for_each(|(sum, count)| *sum += count);
         self.repeated += other.repeated;
@@ -52,10 +61,11 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} recordings of {} events, {} segments taken unfilled; {} crash states, {} more skipped as repeated",
+            "{} recordings of {} events, {} segments taken unfilled, {} packs; {} crash states, {} more skipped as repeated",
             self.recordings,
             self.events,
             self.hurried,
+            self.packs,
             self.states(),
             self.repeated
         )?;
@@ -66,6 +76,7 @@ impl fmt::Display for Tally {
         )?;
         let [first, second, _] = self.kills;
         writeln!(f, "kills: {first} of the workload, {second} of a recovery after a crash")?;
+        writeln!(f, "{} states with packs, {} packs made after a recovery", self.packed, self.packs_after)?;
         write!(
             f,
             "{} frames compared, {} states with frames that nobody was told of, {} torn tails cleared",

@@ -1,4 +1,5 @@
-//! What is recorded: a new ledger, some lives of its log, each with bursts of frames that go through several segments.
+//! What is recorded: a new ledger, some lives of its log, each with bursts of frames that go through several segments, which are packed
+//! in between.
 
 use florin_wal::WriteMode;
 
@@ -12,6 +13,8 @@ pub struct Workload {
     pub base: Image,
     pub events: Vec<Event>,
     pub history: History,
+    /// Packs that were made.
+    pub packs: u64,
 }
 
 /// How much is recorded.
@@ -32,7 +35,7 @@ pub fn record(place: &Place, seed: u64, size: Size) -> Workload {
     let mut rng = Rng::part(seed, "workload");
     let mode = if seed.is_multiple_of(2) { WriteMode::Direct } else { WriteMode::Buffered };
     let (base, mut events, mut history) = (place.image(), Vec::new(), History::new());
-    let mut live = base.clone();
+    let (mut live, mut packs) = (base.clone(), 0);
     for _ in 0..rng.between(1, lives) {
         let disk = Recorder::of(live, mode);
         let (recovered, seen) = place.recover(&disk, &history);
@@ -47,11 +50,14 @@ pub fn record(place: &Place, seed: u64, size: Size) -> Workload {
             let groups: Vec<usize> = (0..rng.between(0, 5)).map(|_| rng.between(1, 3)).collect();
             let hurried = rng.chance(25);
             life.burst(&groups, bytes_max, hurried, &mut rng);
+            if rng.chance(60) {
+                packs += life.pack();
+            }
         }
         let (done, frames) = life.end(&mut rng);
         events.extend(done);
         history = frames;
         live = disk.live();
     }
-    Workload { mode, base, events, history }
+    Workload { mode, base, events, history, packs }
 }

@@ -1,8 +1,13 @@
 //! A recorded log and its files at a moment: everything that the disk was asked to write until then, taken apart at the
 //! offsets of `docs/format-log.md`. In some logs a power cut tore a write, and the log went on over it.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use crate::crash::workload::{self, Size};
-use crate::disk::{BLOCK, Damage, Event, History, Image, Life, Place, Platter, Recorder, WATERMARK, segment_ordinal};
+use crate::disk::{
+    BLOCK, Damage, Event, History, Image, Life, Name, Place, Platter, Recorder, WATERMARK, segment_ordinal,
+};
 use crate::rng::Rng;
 
 /// A log from its first operation to its last.
@@ -39,6 +44,17 @@ pub struct FirstBlock {
     pub first_frame: u64,
 }
 
+/// A pack that the disk was asked to write and to give its name.
+#[derive(Clone, Debug)]
+pub struct Pack {
+    pub name: Name,
+    pub bytes: Vec<u8>,
+    pub first_group: u64,
+    pub first_frame: u64,
+    pub next_group: u64,
+    pub next_frame: u64,
+}
+
 /// A slot of the watermark that the disk was asked to write, or that was there from the start.
 #[derive(Clone, Debug)]
 pub struct Slot {
@@ -58,6 +74,9 @@ pub struct Case {
     pub groups: Vec<Group>,
     pub first_blocks: Vec<FirstBlock>,
     pub slots: Vec<Slot>,
+    pub packs: Vec<Pack>,
+    /// Packs that have no name yet, by the one they have until then.
+    unnamed: BTreeMap<Name, Vec<u8>>,
     /// The last frame that somebody was told of.
     pub acknowledged: u64,
     /// The last frame that a start had recovered when it began to serve.
@@ -129,6 +148,8 @@ impl Recorded {
             groups: Vec::new(),
             first_blocks: Vec::new(),
             slots: Vec::new(),
+            packs: Vec::new(),
+            unnamed: BTreeMap::new(),
             acknowledged: 0,
             served: 0,
             what: format!("after {at} of {} events", events.len()),
@@ -160,6 +181,17 @@ impl Case {
                 assert!(offset.is_multiple_of(BLOCK as u64) && bytes.len() == BLOCK, "one slot at a time");
                 self.slots.push(Slot::of(bytes));
             }
+            Event::Create { file } if file.ends_with(".new") => drop(self.unnamed.insert(Arc::clone(file), Vec::new())),
+            Event::Write { file, offset, bytes, .. } if file.ends_with(".new") => {
+                let pack = self.unnamed.get_mut(file).expect("a file is made before it is written");
+                let (from, to) = (*offset as usize, *offset as usize + bytes.len());
+                pack.resize(pack.len().max(to), 0);
+                pack[from..to].copy_from_slice(bytes);
+            }
+            Event::Rename { file, to } => {
+                let bytes = self.unnamed.remove(file).expect("a pack that was written");
+                self.packs.push(Pack::of(Arc::clone(to), bytes));
+            }
             // Zeros are nothing that anybody wants back.
             Event::Write { file, offset, bytes, .. } if bytes[0] != 0 => {
                 let ordinal = segment_ordinal(file).expect("a segment");
@@ -189,6 +221,19 @@ impl Case {
     /// Whether the watermark covers all that was acknowledged.
     pub fn is_sealed(&self) -> bool {
         self.slots.iter().map(|slot| slot.frame).max() == Some(self.acknowledged)
+    }
+}
+
+impl Pack {
+    fn of(name: Name, bytes: Vec<u8>) -> Pack {
+        let [next_group, next_frame] = [64, 72].map(|at| u64_at(&bytes, at));
+        let [first_group, first_frame] = [168, 176].map(|at| u64_at(&bytes, at));
+        Pack { name, bytes, first_group, first_frame, next_group, next_frame }
+    }
+
+    /// Bytes of its header.
+    pub fn header(&self) -> usize {
+        u64_at(&self.bytes, 120) as usize
     }
 }
 

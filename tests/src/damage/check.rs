@@ -8,7 +8,7 @@ use super::case::Case;
 use super::mutate;
 use super::oracle::{self, Verdict};
 use super::tally::Tally;
-use crate::disk::{BLOCK, History, Image, Life, Name, Place, Recorder, segment_name, segment_ordinal};
+use crate::disk::{BLOCK, History, Image, Life, Name, Place, Recorder, pack_range, segment_name, segment_ordinal};
 use crate::rng::Rng;
 
 /// One copy in this many is scanned too; one that starts is recovered again; one goes on with more frames.
@@ -35,6 +35,7 @@ pub fn damaged(place: &Place, case: &Case, what: &str, rng: &mut Rng, tally: &mu
     let (recovered, seen) = place.recover(&disk, &case.history);
     tally.frames += seen.frames;
     assert_eq!(seen.wrong, None, "{what}: a frame that was never appended there");
+    tally.packs += u64::from(changed.iter().any(|name| pack_range(name).is_some()));
     let verdicts = tally.kinds.entry(kind).or_default();
     match (wanted, recovered) {
         (Verdict::Refused { last_good }, Err(error)) => {
@@ -86,7 +87,7 @@ fn gap(case: &Case, image: &Image, changed: &[Name], last: u64, what: &str, tall
     if last >= case.acknowledged {
         return;
     }
-    let segments_only = changed.iter().all(|name| segment_ordinal(name).is_some());
+    let segments_only = changed.iter().all(|name| segment_ordinal(name).is_some() || pack_range(name).is_some());
     if segments_only {
         assert!(last >= case.served, "{what}: a start had served frames up to {}, {last} found", case.served);
         assert!(!case.is_sealed(), "{what}: frames up to {} were sealed, {last} found", case.acknowledged);

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::case::{Case, Group};
-use crate::disk::{BLOCK, Image, Name, SECTOR, SEGMENT, WATERMARK, segment_name, segment_ordinal};
+use crate::disk::{BLOCK, Image, Name, SECTOR, SEGMENT, WATERMARK, pack_range, segment_name, segment_ordinal};
 use crate::rng::Rng;
 
 /// A kind of change.
@@ -64,8 +64,29 @@ fn used_file(case: &Case, rng: &mut Rng) -> Name {
     name(ordinal)
 }
 
+/// A place in a pack: its header, a row, the frames.
+fn place_in_pack(image: &Image, rng: &mut Rng) -> Option<(Name, usize)> {
+    let names: Vec<&Name> = image.keys().filter(|name| pack_range(name).is_some()).collect();
+    if names.is_empty() {
+        return None;
+    }
+    let file = Arc::clone(rng.pick(&names));
+    let length = image[&file].len().max(1);
+    let offset = match rng.below(6) {
+        0 => rng.below(160),
+        1 => 160 + rng.below(800),
+        2 => BLOCK + rng.below(160),
+        3 => length.saturating_sub(1 + rng.below(BLOCK)),
+        _ => rng.below(length),
+    };
+    Some((file, offset))
+}
+
 /// A place where something was written: the header of a group, its body, a first block, rarely anywhere.
 fn place(case: &Case, image: &Image, rng: &mut Rng) -> (Name, usize) {
+    if let Some(place) = place_in_pack(image, rng).filter(|_| rng.chance(40)) {
+        return place;
+    }
     let newest = case.groups.len().saturating_sub(1);
     let at = if rng.chance(25) { newest } else { rng.below(case.groups.len().max(1)) };
     let Some(group) = case.groups.get(at) else { return (WATERMARK.into(), rng.below(2 * BLOCK)) };

@@ -2,8 +2,8 @@
 //! disk was asked to write, byte for byte, and applies the rules of the page on the format to what is left. A part of a
 //! file that differs from what was written there is broken, whatever it holds instead.
 
-use super::case::{Case, FirstBlock, Group};
-use crate::disk::{BLOCK, Image, SEGMENT, WATERMARK, segment_name, segment_ordinal};
+use super::case::{Case, FirstBlock, Group, Pack};
+use crate::disk::{BLOCK, Image, SEGMENT, WATERMARK, pack_range, segment_name, segment_ordinal};
 
 /// Bytes of the header of a group.
 const GROUP_HEADER: usize = 96;
@@ -23,7 +23,9 @@ struct End {
     offset: usize,
     frame: u64,
     group: u64,
-    /// Where the groups of each segment end.
+    /// Reading ends with a pack.
+    packed: bool,
+    /// Where the groups of each raw segment end.
     ends: Vec<(u64, usize)>,
 }
 
@@ -31,7 +33,8 @@ struct End {
 pub fn judge(case: &Case, image: &Image) -> Verdict {
     let refused = |last_good| Verdict::Refused { last_good };
     let Some((frame, segment)) = watermark(case, image) else { return refused(0) };
-    let end = match read(case, image) {
+    let Some(packs) = packs(case, image) else { return refused(0) };
+    let end = match read(case, image, &packs) {
         Ok(end) => end,
         Err(last_good) => return refused(last_good),
     };
@@ -45,12 +48,32 @@ pub fn judge(case: &Case, image: &Image) -> Verdict {
     }
     let begun = later.iter().any(|&ordinal| first_block(case, image, ordinal).is_some());
     let marked = frame > end.frame || segment > end.segment;
-    if begun || marked || is_proven(case, image, &end) {
+    let packed = packs.iter().any(|((first, _), _)| *first > end.segment);
+    if begun || packed || marked || is_proven(case, image, &end) {
         return refused(end.frame);
     }
-    let closed = &end.ends[..end.ends.len().saturating_sub(1)];
-    let stray_blocks = closed.iter().map(|&(ordinal, from)| strays(image, ordinal, from)).sum();
+    let closed = end.ends.iter().filter(|(ordinal, _)| *ordinal != end.segment);
+    let stray_blocks = closed.map(|&(ordinal, from)| strays(image, ordinal, from)).sum();
     Verdict::Starts { last: end.frame, torn: is_torn(case, image, &end), stray_blocks }
+}
+
+/// A pack by the segments of its name, and what was written under that name, if all of it is there.
+type Named<'a> = ((u64, u64), Option<&'a Pack>);
+
+/// The packs in order, each with the one that was written under its name, if all of it is there. None: the names or the header or length
+/// of one are not as they were written.
+fn packs<'a>(case: &'a Case, image: &Image) -> Option<Vec<Named<'a>>> {
+    let mut packs = Vec::new();
+    for (name, bytes) in image {
+        let Some(range) = pack_range(name) else { continue };
+        let written = || case.packs.iter().filter(|pack| pack.name == *name && pack.bytes.len() == bytes.len());
+        if !written().any(|pack| bytes[..pack.header()] == pack.bytes[..pack.header()]) {
+            return None;
+        }
+        packs.push((range, written().find(|pack| pack.bytes == **bytes)));
+    }
+    let overlaps = packs.windows(2).any(|pair| pair[1].0.0 <= pair[0].0.1);
+    (!overlaps).then_some(packs)
 }
 
 /// Frame and segment of the newer good slot.
@@ -83,9 +106,17 @@ fn usable(file: &[u8]) -> usize {
 }
 
 /// Reads from the first segment on. An error is a finding that no torn write leaves, with the last whole frame.
-fn read(case: &Case, image: &Image) -> Result<End, u64> {
-    let mut end = End { segment: 0, offset: 0, frame: 0, group: 0, ends: Vec::new() };
-    while let Some(first) = first_block(case, image, end.segment + 1) {
+fn read(case: &Case, image: &Image, packs: &[Named<'_>]) -> Result<End, u64> {
+    let mut end = End { segment: 0, offset: 0, frame: 0, group: 0, packed: false, ends: Vec::new() };
+    loop {
+        if let Some(((_, last), pack)) = packs.iter().find(|((first, _), _)| *first == end.segment + 1) {
+            let goes_on = |pack: &&Pack| (pack.first_group, pack.first_frame) == (end.group + 1, end.frame + 1);
+            let pack = pack.filter(goes_on).ok_or(end.frame)?;
+            (end.segment, end.offset, end.packed) = (*last, SEGMENT, true);
+            (end.group, end.frame) = (pack.next_group - 1, pack.next_frame - 1);
+            continue;
+        }
+        let Some(first) = first_block(case, image, end.segment + 1) else { return Ok(end) };
         let file = &image[&*segment_name(first.ordinal)];
         if file.len() > SEGMENT {
             return Err(end.frame);
@@ -97,7 +128,7 @@ fn read(case: &Case, image: &Image) -> Result<End, u64> {
         if place != (end.group + 1, end.frame + 1) {
             return Err(end.frame);
         }
-        (end.segment, end.offset) = (first.ordinal, BLOCK);
+        (end.segment, end.offset, end.packed) = (first.ordinal, BLOCK, false);
         while let Some(group) = header(case, &file[..usable(file)], first, end.offset) {
             if group.number != end.group + 1 {
                 break;
@@ -113,12 +144,11 @@ fn read(case: &Case, image: &Image) -> Result<End, u64> {
         }
         end.ends.push((end.segment, end.offset));
     }
-    Ok(end)
 }
 
 /// Whether a header in the rest of the segment says that more was durable, or was written after a sync of what is missing.
 fn is_proven(case: &Case, image: &Image, end: &End) -> bool {
-    let Some(first) = first_block(case, image, end.segment) else { return false };
+    let Some(first) = first_block(case, image, end.segment).filter(|_| !end.packed) else { return false };
     let file = &image[&*segment_name(end.segment)];
     (end.offset..usable(file)).step_by(BLOCK).filter_map(|at| header(case, &file[..usable(file)], first, at)).any(
         |group| {
@@ -130,7 +160,7 @@ fn is_proven(case: &Case, image: &Image, end: &End) -> bool {
 
 /// Whether something is left behind the log that has to be cleared, and was not there before the segment was used.
 fn is_torn(case: &Case, image: &Image, end: &End) -> bool {
-    let file = image.get(&*segment_name(end.segment));
+    let file = image.get(&*segment_name(end.segment)).filter(|_| !end.packed);
     if file.is_some_and(|file| file.len() != SEGMENT || file[end.offset..].iter().any(|&byte| byte != 0)) {
         return true;
     }

@@ -30,6 +30,8 @@ pub struct Tally {
     pub gap_rest: u64,
     /// The same, with damage to several files that takes away each proof.
     pub gap_several: u64,
+    /// Copies with damage to a pack.
+    pub packs: u64,
     /// Copies that were recovered a second time.
     pub again: u64,
     /// Copies whose log went on.
@@ -71,6 +73,7 @@ impl Counts for Tally {
         self.gap_last += other.gap_last;
         self.gap_rest += other.gap_rest;
         self.gap_several += other.gap_several;
+        self.packs += other.packs;
         self.again += other.again;
         self.went_on += other.went_on;
         self.frames += other.frames;
@@ -95,6 +98,7 @@ impl fmt::Display for Tally {
             "the gap: {} lost the last group before its seal, {} all to the end of the log, {} with damage to several files",
             self.gap_last, self.gap_rest, self.gap_several
         )?;
+        writeln!(f, "{} with damage to a pack", self.packs)?;
         write!(
             f,
             "{} recovered twice, {} went on with more frames, {} frames compared",

@@ -26,6 +26,10 @@ pub enum Event {
     Sync { file: Name, handle: u64 },
     /// All of a file is durable.
     SyncAll { file: Name },
+    /// A file got another name.
+    Rename { file: Name, to: Name },
+    /// A file was removed.
+    Remove { file: Name },
     /// All names in the folder of the log are durable.
     SyncDirectory,
     /// A frame was handed to the log.
@@ -60,6 +64,8 @@ impl Event {
             | Event::Write { file, .. }
             | Event::Extend { file, .. }
             | Event::Sync { file, .. }
+            | Event::Rename { file, .. }
+            | Event::Remove { file }
             | Event::SyncAll { file } => Some(file),
             _ => None,
         }
@@ -74,6 +80,8 @@ impl fmt::Display for Event {
             Event::Extend { file, bytes, .. } => write!(f, "extend {file} to {bytes} bytes"),
             Event::Sync { file, .. } => write!(f, "synced {file}"),
             Event::SyncAll { file } => write!(f, "all of {file} synced"),
+            Event::Rename { file, to } => write!(f, "rename {file} to {to}"),
+            Event::Remove { file } => write!(f, "remove {file}"),
             Event::SyncDirectory => write!(f, "directory synced"),
             Event::Appended(frame) => write!(f, "frame {frame} appended"),
             Event::Acknowledged(frame) => write!(f, "frame {frame} acknowledged"),

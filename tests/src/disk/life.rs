@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use florin_wal::{Frame, LogWriter, Recovered, StartError};
+use std::ops::ControlFlow;
+
+use florin_wal::{Frame, LogWriter, Packer, Recovered, StartError};
 
 use super::event::Event;
 use super::merge::merge;
@@ -70,6 +72,7 @@ pub struct Life {
     disk: Recorder,
     /// `None` once it was ended.
     writer: Option<LogWriter>,
+    packer: Packer,
     history: History,
 }
 
@@ -83,7 +86,7 @@ impl Life {
         let whole = |ordinal: &u64| live.get(&*segment_name(*ordinal)).is_some_and(|file| file.len() == SEGMENT);
         let ready = segments + (segments + 1..).take_while(whole).count() as u64;
         let (durable, failed) = (disk.clone(), disk.clone());
-        let (writer, _) = recovered.start(
+        let (writer, reader) = recovered.start(
             Box::new(move |frame, _| durable.acknowledge(frame)),
             Box::new(move |failure| failed.change(|state| state.failed = Some(failure.to_string()))),
         )?;
@@ -92,7 +95,7 @@ impl Life {
             let first = state.position().unwrap_or(segments).max(segments);
             (state.acknowledged, state.started_at) = (last_frame, (first, ready.max(first)));
         });
-        Ok(Life { disk: disk.clone(), writer: Some(writer), history })
+        Ok(Life { disk: disk.clone(), writer: Some(writer), packer: reader.packer(), history })
     }
 
     fn writer(&self) -> &LogWriter {
@@ -176,6 +179,18 @@ impl Life {
 
     fn await_quiet(&self) {
         self.disk.wait_until("the allocator", State::is_quiet);
+    }
+
+    /// Packs what there is to pack, while nothing else is done, and gives how many packs that made.
+    pub fn pack(&mut self) -> u64 {
+        self.await_quiet();
+        let mut packs = 0;
+        while let Some(_packed) =
+            self.packer.pack_next(&mut |_| ControlFlow::Continue(())).expect("the disk does not fail")
+        {
+            packs += 1;
+        }
+        packs
     }
 
     /// Ends the log in order, and gives all that was done since the disk was made, and the frames.

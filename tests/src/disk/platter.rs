@@ -1,7 +1,8 @@
 //! The medium: for each block what is durable and which versions were written since, for each file its name and sizes. A
 //! power cut leaves, in every sector on its own, the durable bytes or those of any version since: unsynced writes land in
 //! any subset and order. A sync makes the version that it covers durable and forgets older ones, which a disk never
-//! brings back. Names of files are durable only once their folder was synced.
+//! brings back. Names of files are durable only once their folder was synced: until then a cut may leave each new name, change of a name
+//! and removal, or not.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,14 +55,20 @@ struct File {
 /// All files of a ledger on one medium.
 #[derive(Clone, Debug, Default)]
 pub struct Platter {
+    /// By the names that are durable, or were given when the file was made.
     files: BTreeMap<Name, File>,
+    /// Renamed or removed since the folder was synced, in order: what a file is called now, if anything.
+    changes: Vec<(Name, Option<Name>)>,
 }
 
 impl Platter {
     /// A medium on which all of an image is durable.
     pub fn of(image: &Image) -> Platter {
         let file = |bytes: &Arc<Vec<u8>>| File { durable: Arc::clone(bytes), named: true, ..File::default() };
-        Platter { files: image.iter().map(|(name, bytes)| (Arc::clone(name), file(bytes))).collect() }
+        Platter {
+            files: image.iter().map(|(name, bytes)| (Arc::clone(name), file(bytes))).collect(),
+            changes: Vec::new(),
+        }
     }
 
     /// Does one operation.
@@ -87,7 +94,14 @@ impl Platter {
             }
             Event::Sync { file, handle } => self.file(file).sync(|of| of == *handle),
             Event::SyncAll { file } => self.file(file).sync(|_| true),
-            Event::SyncDirectory => self.files.values_mut().for_each(|file| file.named = true),
+            Event::Rename { file, to } => self.changes.push((Arc::clone(file), Some(Arc::clone(to)))),
+            Event::Remove { file } => self.changes.push((Arc::clone(file), None)),
+            Event::SyncDirectory => {
+                for change in std::mem::take(&mut self.changes) {
+                    change_name(&mut self.files, &change);
+                }
+                self.files.values_mut().for_each(|file| file.named = true);
+            }
             Event::Appended(_) | Event::Acknowledged(_) | Event::Served(_) => {}
         }
     }
@@ -107,7 +121,8 @@ impl Platter {
 
     /// Whether a cut can leave only one thing.
     pub fn is_settled(&self) -> bool {
-        self.files.values().all(|file| file.named && file.sizes.is_empty() && file.blocks.is_empty())
+        self.changes.is_empty()
+            && self.files.values().all(|file| file.named && file.sizes.is_empty() && file.blocks.is_empty())
     }
 
     /// What processes see as long as the power stays: the last version of all.
@@ -116,7 +131,9 @@ impl Platter {
             true => Arc::clone(&file.durable),
             false => Arc::new(file.left(&mut |_, _, versions| versions, file.size())),
         };
-        self.files.iter().map(|(name, file)| (Arc::clone(name), live(file))).collect()
+        let mut image = self.files.iter().map(|(name, file)| (Arc::clone(name), live(file))).collect();
+        self.changes.iter().for_each(|change| change_name(&mut image, change));
+        image
     }
 
     /// What a power cut leaves.
@@ -125,7 +142,7 @@ impl Platter {
         let special = rng.below(sectors.max(1));
         let (mut image, mut number) = (Image::new(), 0);
         for (name, file) in &self.files {
-            if !file.named && file.is_lost(damage, rng) {
+            if !file.named && is_lost(damage, rng) {
                 number += file.blocks.len() * BLOCK / SECTOR;
                 continue;
             }
@@ -158,7 +175,28 @@ impl Platter {
             }
             image.insert(Arc::clone(name), Arc::new(bytes));
         }
+        for change in &self.changes {
+            if !is_lost(damage, rng) {
+                change_name(&mut image, change);
+            }
+        }
         image
+    }
+}
+
+/// Renames or removes; nothing if the file is not there.
+fn change_name<T>(files: &mut BTreeMap<Name, T>, (name, to): &(Name, Option<Name>)) {
+    if let (Some(file), Some(to)) = (files.remove(name), to) {
+        files.insert(Arc::clone(to), file);
+    }
+}
+
+/// Whether a name, or a change of one, that is not durable is lost.
+fn is_lost(damage: Damage, rng: &mut Rng) -> bool {
+    match damage {
+        Damage::Nothing | Damage::Nameless => true,
+        Damage::All => false,
+        Damage::Any | Damage::AllButOne | Damage::One => rng.chance(50),
     }
 }
 
@@ -219,14 +257,6 @@ impl File {
         let at = block as usize * BLOCK + from;
         if let Some(into) = bytes.get_mut(at..at + part.len()) {
             into.copy_from_slice(&versions[rng.below(versions.len())].block()[from..from + part.len()]);
-        }
-    }
-
-    fn is_lost(&self, damage: Damage, rng: &mut Rng) -> bool {
-        match damage {
-            Damage::Nothing | Damage::Nameless => true,
-            Damage::All => false,
-            Damage::Any | Damage::AllButOne | Damage::One => rng.chance(50),
         }
     }
 

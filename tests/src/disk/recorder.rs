@@ -24,6 +24,8 @@ pub(super) enum Origin {
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub live: Image,
+    /// Files that were removed: whoever had one open still reads it.
+    removed: Image,
     pub events: Vec<(Origin, Event)>,
     handles: u64,
     /// Writes to segments that the writer may do before it stops; `None`: all.
@@ -56,6 +58,11 @@ impl State {
     /// The last segment that was begun since the disk was made.
     pub fn position(&self) -> Option<u64> {
         self.events.iter().rev().find_map(|(_, event)| event.begins())
+    }
+
+    /// What an open file holds.
+    fn file(&self, name: &str) -> &Arc<Vec<u8>> {
+        self.live.get(name).or_else(|| self.removed.get(name)).expect("an open file is there")
     }
 
     /// Whether the allocator has made all segments that it wants now: one ahead, and one more set aside.
@@ -208,6 +215,26 @@ impl Storage for Recorder {
         })
     }
 
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let (file, to): (Name, Name) = (from.into(), to.into());
+        self.operate(&file, false, |state, origin| {
+            let bytes = state.live.remove(&file).ok_or(io::ErrorKind::NotFound)?;
+            assert!(state.live.insert(Arc::clone(&to), bytes).is_none(), "nothing stands under the new name");
+            state.events.push((origin, Event::Rename { file: Arc::clone(&file), to }));
+            Ok(())
+        })
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let file: Name = name.into();
+        self.operate(&file, false, |state, origin| {
+            let bytes = state.live.remove(&file).ok_or(io::ErrorKind::NotFound)?;
+            state.removed.insert(Arc::clone(&file), bytes);
+            state.events.push((origin, Event::Remove { file: Arc::clone(&file) }));
+            Ok(())
+        })
+    }
+
     fn list(&self, directory: &str) -> io::Result<Vec<String>> {
         let prefix = format!("{directory}/");
         Ok(self.lock().live.keys().filter_map(|name| name.strip_prefix(&prefix)).map(str::to_owned).collect())
@@ -221,11 +248,11 @@ impl Storage for Recorder {
 
 impl StorageFile for OpenFile {
     fn size(&self) -> io::Result<u64> {
-        Ok(self.disk.lock().live[&self.name].len() as u64)
+        Ok(self.disk.lock().file(&self.name).len() as u64)
     }
 
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<()> {
-        let file = Arc::clone(&self.disk.lock().live[&self.name]);
+        let file = Arc::clone(self.disk.lock().file(&self.name));
         let from = offset as usize;
         into.copy_from_slice(file.get(from..from + into.len()).ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())

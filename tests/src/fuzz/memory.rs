@@ -43,6 +43,17 @@ impl Storage for Memory {
         self.open(name, Access::Blocks)
     }
 
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut files = self.0.lock().expect("no panic while it is held");
+        let bytes = files.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        files.insert(to.to_owned(), bytes);
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.0.lock().expect("no panic while it is held").remove(name).map(drop).ok_or(io::ErrorKind::NotFound.into())
+    }
+
     fn list(&self, directory: &str) -> io::Result<Vec<String>> {
         let prefix = format!("{directory}/");
         let files = self.0.lock().expect("no panic while it is held");
@@ -57,7 +68,7 @@ impl Storage for Memory {
 impl MemoryFile {
     fn with<R>(&self, act: impl FnOnce(&mut Vec<u8>) -> R) -> R {
         let mut files = self.files.lock().expect("no panic while it is held");
-        act(files.get_mut(&self.name).expect("files are never removed"))
+        act(files.get_mut(&self.name).expect("nothing that is open is removed here"))
     }
 }
 

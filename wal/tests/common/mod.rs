@@ -28,6 +28,15 @@ pub struct Disk {
     pub durable: Image,
     /// Written and not synced.
     pub pending: Vec<Written>,
+    /// Files that were renamed or removed since the directory was synced.
+    pub names: Vec<NameChange>,
+    /// Files that were removed: whoever had one open still reads it.
+    pub removed: Image,
+    /// Operations of this thread are counted, and the disk is kept as it was after each.
+    pub watched: Option<std::thread::ThreadId>,
+    pub steps: Vec<Left>,
+    /// The operation of the watched thread that fails, from 1.
+    pub fails_at: Option<u64>,
     /// All writes to segments and the watermark once the log runs, in order.
     pub trace: Vec<Written>,
     /// Write or sync calls left until one fails; `None`: never. After it all fail.
@@ -38,6 +47,56 @@ pub struct Disk {
     pub reserves: bool,
     /// Space can be set aside, but what is set aside cannot be filled.
     pub stuck: bool,
+}
+
+/// A change of names that is not durable yet.
+#[derive(Clone, Debug)]
+pub enum NameChange {
+    Rename(String, String),
+    Remove(String),
+}
+
+/// What a power cut would find.
+#[derive(Clone, Default)]
+pub struct Left {
+    pub durable: Image,
+    pub pending: Vec<Written>,
+    pub names: Vec<NameChange>,
+}
+
+impl Left {
+    /// All that was synced, any sectors of the rest, and any changes of names.
+    pub fn crash(&self, random: &mut Random) -> Image {
+        let mut image = self.durable.clone();
+        for write in &self.pending {
+            let share = random.below(4);
+            for (at, sector) in write.bytes.chunks(SECTOR).enumerate() {
+                if random.below(3) < share {
+                    put(&mut image, &write.file, write.offset + (at * SECTOR) as u64, sector);
+                }
+            }
+        }
+        let share = random.below(4);
+        for change in &self.names {
+            if random.below(3) < share {
+                change.apply(&mut image);
+            }
+        }
+        image
+    }
+}
+
+impl NameChange {
+    fn apply(&self, image: &mut Image) {
+        match self {
+            NameChange::Rename(from, to) => {
+                if let Some(bytes) = image.remove(from) {
+                    image.insert(to.clone(), bytes);
+                }
+            }
+            NameChange::Remove(name) => drop(image.remove(name)),
+        }
+    }
 }
 
 /// A disk in memory.
@@ -65,6 +124,38 @@ fn put(image: &mut Image, name: &str, offset: u64, bytes: &[u8]) {
 }
 
 impl Disk {
+    fn left(&self) -> Left {
+        Left { durable: self.durable.clone(), pending: self.pending.clone(), names: self.names.clone() }
+    }
+
+    fn is_watched(&self) -> bool {
+        self.watched == Some(std::thread::current().id())
+    }
+
+    /// In front of an operation of the watched thread.
+    fn step(&mut self) -> io::Result<()> {
+        match self.is_watched() && self.fails_at == Some(self.steps.len() as u64 + 1) {
+            true => {
+                // It may be tried again, and then it succeeds.
+                self.fails_at = None;
+                Err(broken())
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// Behind an operation of the watched thread.
+    fn stepped(&mut self) {
+        if self.is_watched() {
+            let left = self.left();
+            self.steps.push(left);
+        }
+    }
+
+    fn file(&self, name: &str) -> &Vec<u8> {
+        self.live.get(name).or_else(|| self.removed.get(name)).expect("an open file is there")
+    }
+
     fn call(&mut self) -> io::Result<()> {
         self.calls += 1;
         match &mut self.calls_left {
@@ -86,17 +177,7 @@ impl MemStorage {
 
     /// What a power cut leaves: all that was synced, and any sectors of the rest.
     pub fn crash(&self, random: &mut Random) -> Image {
-        let disk = self.disk.lock().unwrap();
-        let mut image = disk.durable.clone();
-        for write in &disk.pending {
-            let share = random.below(4);
-            for (at, sector) in write.bytes.chunks(SECTOR).enumerate() {
-                if random.below(3) < share {
-                    put(&mut image, &write.file, write.offset + (at * SECTOR) as u64, sector);
-                }
-            }
-        }
-        image
+        self.disk.lock().unwrap().left().crash(random)
     }
 
     pub fn live(&self) -> Image {
@@ -117,8 +198,10 @@ impl Storage for MemStorage {
         if disk.full {
             return Err(io::ErrorKind::StorageFull.into());
         }
+        disk.step()?;
         disk.live.entry(name.to_owned()).or_default();
         disk.durable.entry(name.to_owned()).or_default();
+        disk.stepped();
         Ok(Box::new(MemFile { name: name.to_owned(), disk: Arc::clone(&self.disk) }))
     }
 
@@ -128,19 +211,44 @@ impl Storage for MemStorage {
         Ok(disk.live.keys().filter_map(|name| name.strip_prefix(&prefix)).map(str::to_owned).collect())
     }
 
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut disk = self.disk.lock().unwrap();
+        disk.step()?;
+        let bytes = disk.live.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        assert!(disk.live.insert(to.to_owned(), bytes).is_none(), "nothing stands under the new name {to}");
+        disk.names.push(NameChange::Rename(from.to_owned(), to.to_owned()));
+        disk.stepped();
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut disk = self.disk.lock().unwrap();
+        disk.step()?;
+        let bytes = disk.live.remove(name).ok_or(io::ErrorKind::NotFound)?;
+        disk.removed.insert(name.to_owned(), bytes);
+        disk.names.push(NameChange::Remove(name.to_owned()));
+        disk.stepped();
+        Ok(())
+    }
+
     fn sync_directory(&self, _: &str) -> io::Result<()> {
+        let mut disk = self.disk.lock().unwrap();
+        disk.step()?;
+        let disk = &mut *disk;
+        disk.names.drain(..).for_each(|change| change.apply(&mut disk.durable));
+        disk.stepped();
         Ok(())
     }
 }
 
 impl StorageFile for MemFile {
     fn size(&self) -> io::Result<u64> {
-        Ok(self.disk.lock().unwrap().live[&self.name].len() as u64)
+        Ok(self.disk.lock().unwrap().file(&self.name).len() as u64)
     }
 
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<()> {
         let disk = self.disk.lock().unwrap();
-        let file = &disk.live[&self.name];
+        let file = disk.file(&self.name);
         let from = offset as usize;
         let bytes = file.get(from..from + into.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
         into.copy_from_slice(bytes);
@@ -150,6 +258,7 @@ impl StorageFile for MemFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         assert_eq!((bytes.len() % BLOCK, offset as usize % BLOCK, bytes.as_ptr() as usize % BLOCK), (0, 0, 0));
         let mut disk = self.disk.lock().unwrap();
+        disk.step()?;
         let zeros = bytes.iter().all(|&byte| byte == 0);
         if zeros && disk.stuck {
             return Err(broken());
@@ -162,6 +271,7 @@ impl StorageFile for MemFile {
             disk.trace.push(write);
         }
         put(&mut disk.live, &self.name, offset, bytes);
+        disk.stepped();
         Ok(())
     }
 
@@ -172,12 +282,14 @@ impl StorageFile for MemFile {
     fn sync_all(&self) -> io::Result<()> {
         let mut disk = self.disk.lock().unwrap();
         let disk = &mut *disk;
+        disk.step()?;
         if disk.pending.iter().any(|write| write.file == self.name && write.bytes.iter().any(|&byte| byte != 0)) {
             disk.call()?;
         }
         let (mine, others): (Vec<_>, Vec<_>) = disk.pending.drain(..).partition(|write| write.file == self.name);
         mine.iter().for_each(|write| put(&mut disk.durable, &write.file, write.offset, &write.bytes));
         disk.pending = others;
+        disk.stepped();
         Ok(())
     }
 

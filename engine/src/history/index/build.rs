@@ -171,7 +171,9 @@ impl Sorted {
             let log = |error: &dyn std::fmt::Display| BuildError::Log(error.to_string());
             let frame = reader.read_frame(number, &mut payload, &mut vouchers).map_err(|e| log(&e))?;
             let (first_sequence, count) = (frame.head.first_sequence, frame.head.count);
-            sorted.frames.push(pair((first_sequence - segment.first_sequence) as u32, frame.place.offset as u32));
+            // In a pack it stands elsewhere, which its table tells.
+            let offset = if frame.place.pack.is_none() { frame.place.offset as u32 } else { 0 };
+            sorted.frames.push(pair((first_sequence - segment.first_sequence) as u32, offset));
             let head = DraftHead { number, first_sequence, count, time: frame.head.time_ns };
             let view = FrameView::new(head, &payload, &vouchers).map_err(|e| log(&e))?;
             for index in 0..count {
