@@ -240,3 +240,62 @@ fn a_snapshot_of_another_log_of_the_ledger_is_refused() {
     let error = start_error(&one);
     assert!(error.contains("is of another log"), "{error}");
 }
+
+#[test]
+fn a_start_reads_only_what_snapshot_and_runs_do_not_know_unless_all_is_to_be_checked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("ledger");
+    let requests = ledger_with_snapshots(&data);
+    // Until the ids of all that is sealed are in runs.
+    run(async {
+        let Started { engine, .. } = start(options(&data, 1, 0)).await.expect("a start");
+        let mut looks = 0;
+        while {
+            let now = stats(&engine).await;
+            now.id_run_segment < now.segments_sealed || now.segments_sealed == 0
+        } {
+            looks += 1;
+            assert!(looks < LOOKS_MAX, "ids are not moved to runs");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        engine.stop().await.expect("a clean stop");
+    });
+    let all = EngineOptions { check_all: true, ..options(&data, 1, 0) };
+    let checked = run(async {
+        let Started { engine, report } = start(all.clone()).await.expect("a start");
+        engine.stop().await.expect("a clean stop");
+        report
+    });
+    assert_eq!((checked.log.unread_frames, checked.log.frames), (0, checked.log.last_frame));
+    for shards in [1, 3] {
+        let report = start_once(&data, shards);
+        let base = report.snapshot.as_ref().expect("a snapshot").frame;
+        assert!(report.log.unread_frames > 0 && report.log.unread_frames < base);
+        assert_eq!(report.log.unread_frames + report.log.frames, report.log.last_frame);
+        assert_eq!((report.state_hash, report.ids), (checked.state_hash, checked.ids), "{shards} shards");
+    }
+    run(async {
+        let Started { engine, report } = start(options(&data, 2, 0)).await.expect("a start");
+        assert!(report.log.unread_frames > 0);
+        for request in [0, 1, requests - 1] {
+            assert!(post(&engine, &rows(request)).await.items().all(|result| result.repeat), "request {request}");
+        }
+        engine.stop().await.expect("a clean stop");
+    });
+    // Without runs of ids, or without a snapshot, nothing is known.
+    for derived in ["ids", "snapshots"] {
+        let alone = folder.path().join(derived);
+        copy(&data, &alone);
+        std::fs::remove_dir_all(alone.join(derived)).expect("what can be made again");
+        assert_eq!(start_once(&alone, 1).log.unread_frames, 0, "without {derived}");
+    }
+    // What has rotted in the part that is not read stops only who wants to know.
+    let segment = data.join("log/0000000002.seg");
+    let mut bytes = std::fs::read(&segment).expect("a segment");
+    bytes[4096 + 300] ^= 1;
+    std::fs::write(&segment, bytes).expect("a damaged segment");
+    assert_eq!(start_once(&data, 1).state_hash, checked.state_hash);
+    let refused = run(async { start(all).await.err().expect("a refusal").to_string() });
+    assert!(refused.contains("log/0000000002.seg"), "{refused}");
+    assert!(verify(&data, &mut |_| {}).is_err());
+}

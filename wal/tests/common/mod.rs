@@ -367,16 +367,23 @@ impl Ledger {
     }
 
     pub fn recover_on(&self, storage: &MemStorage) -> Result<(Recovered, Vec<Seen>), RecoverError<String>> {
+        self.recover_with(storage, LogOptions::default())
+    }
+
+    pub fn recover_with(
+        &self,
+        storage: &MemStorage,
+        options: LogOptions,
+    ) -> Result<(Recovered, Vec<Seen>), RecoverError<String>> {
         let lock = DataLock::acquire(&self.data()).unwrap();
         let keys = KeyRing::load(&self.data()).unwrap();
         let mut seen = Vec::new();
         let io = IoReport { mode: WriteMode::Buffered, file_system: "memory".into(), fallback: None };
         let storage = Arc::new(storage.clone());
-        let recovered =
-            recover_on(storage, io, self.manifest.clone(), keys, lock, LogOptions::default(), &mut |frame| {
-                seen.push(Seen::of(&frame));
-                Ok(())
-            })?;
+        let recovered = recover_on(storage, io, self.manifest.clone(), keys, lock, options, &mut |frame| {
+            seen.push(Seen::of(&frame));
+            Ok(())
+        })?;
         Ok((recovered, seen))
     }
 
