@@ -297,6 +297,8 @@ impl Keeper {
         if self.base.as_ref().is_some_and(|base| is_good(base.frame).is_none()) {
             let frames = self.folder.positions().unwrap_or_default();
             self.base = frames.into_iter().rev().find_map(is_good);
+            // Or nobody who asks would have the segment closed that the next one needs.
+            self.tally.frame.store(self.newest(), Relaxed);
         }
     }
 
