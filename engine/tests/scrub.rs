@@ -21,7 +21,7 @@ const LOOKS_MAX: usize = 30_000;
 const BUSY: ScrubOptions = ScrubOptions { bytes_per_second: 1 << 40, rest: Duration::from_millis(1) };
 
 fn options(data: &Path, scrub: ScrubOptions) -> EngineOptions {
-    EngineOptions { snapshot_segments: 2, scrub, ..EngineOptions::new(data) }
+    EngineOptions { snapshot_segments: 2, scrub, pack_segments: false, ..EngineOptions::new(data) }
 }
 
 fn rows(request: u128) -> Vec<TransferRow> {
@@ -187,6 +187,29 @@ fn every_byte_of_a_sealed_segment_and_of_a_snapshot_is_read_and_what_is_wrong_is
         for snapshot in &snapshots {
             for at in (0..length(snapshot)).step_by(1_103) {
                 is_found_until_mended(&engine, snapshot, at).await;
+            }
+        }
+        engine.stop().await.expect("a clean stop");
+    });
+}
+
+#[test]
+fn every_byte_of_a_pack_is_read_and_nothing_is_found_while_segments_are_packed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("ledger");
+    ledger(&data);
+    run(async {
+        let packing = EngineOptions { pack_segments: true, ..options(&data, BUSY) };
+        let Started { engine, .. } = start(packing).await.expect("a start");
+        await_stats(&engine, "a pack", |now| now.packs >= 2).await;
+        let found = await_round(&engine).await;
+        assert_eq!((found.scrub_damage, &*found.scrub_last_damage), (0, ""));
+        engine.stop().await.expect("a clean stop");
+        let Started { engine, .. } = start(options(&data, BUSY)).await.expect("a start");
+        for pack in &files(&data.join("log"), ".pack")[..2] {
+            let last = length(pack) - 1;
+            for at in (0..last).step_by(9_001).chain([60, 4_096, last]) {
+                is_found_until_mended(&engine, pack, at).await;
             }
         }
         engine.stop().await.expect("a clean stop");
