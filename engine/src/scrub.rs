@@ -156,7 +156,7 @@ impl Scrubber {
             self.tally.begin(format!("log/{:010}.seg", segment.ordinal));
             let Scrubber { segments, pace, tally, .. } = self;
             if let Some(rot) = segments.check(&segment, &mut keep(pace, tally))? {
-                let advice = "payments go on, but answers that need it fail and the next start would refuse it: restore the file from \
+                let advice = "payments go on, but answers that need it fail, and so does a start that reads it: restore the file from \
                               a backup before";
                 tally.found(&rot.to_string(), Some(advice));
             }

@@ -1,4 +1,4 @@
-//! Calls of the threads that derive something from the log: snapshots, runs of ids, indexes. Whatever fails there is no reason to
+//! Calls of the threads in the background: those that derive snapshots, runs of ids and indexes from the log, and the one that packs it. Whatever fails there is no reason to
 //! end, nor to refuse anybody; and wherever one of them is when the process is killed, the next start finds all that it needs.
 
 use std::os::unix::process::ExitStatusExt;
@@ -10,7 +10,7 @@ use crate::faults::full::is_about_derived;
 use crate::faults::server::{Server, exited};
 
 /// The threads.
-pub const THREADS: [&str; 3] = ["florin-snapshot", "florin-ids", "florin-index"];
+pub const THREADS: [&str; 4] = ["florin-snapshot", "florin-ids", "florin-index", "florin-pack"];
 /// Calls that change something on the disk.
 pub const CALLS: &str = "write,pwrite64,fsync,fdatasync,rename,unlink,unlinkat,mkdir";
 /// What may happen to one of them, or, with a `+` behind its number, from one on to all.
