@@ -155,11 +155,21 @@ impl Walked {
             last_time_ns: 0,
             mac: chain_start(&manifest.ledger),
         };
+        Walked::at(end, FIRST_SEGMENT - 1)
+    }
+
+    /// A walk that begins in front of the groups of a segment.
+    pub(crate) fn in_front_of(head: &SegmentHead) -> Walked {
+        Walked { heads: vec![*head], ..Walked::at(LogEnd::in_front_of(head), head.ordinal) }
+    }
+
+    /// A walk that begins where a log stands whose last segment has this ordinal.
+    fn at(end: LogEnd, segment: u64) -> Walked {
         Walked {
+            unread_frames: end.last_frame,
             end,
             heads: Vec::new(),
-            stop: Stop { segment: FIRST_SEGMENT - 1, offset: 0, bad: None, next: "" },
-            unread_frames: 0,
+            stop: Stop { segment, offset: 0, bad: None, next: "" },
             frames: 0,
             groups: 0,
             bytes: 0,
@@ -216,31 +226,11 @@ impl Walked {
         let unread = packs.iter().find(|pack| pack.raw_left).map_or(u64::MAX, |pack| pack.head.range().first);
         heads.retain(|head| head.ordinal <= unread);
         let Some(first) = heads.pop() else { return Ok(()) };
-        self.packs =
-            packs.iter().map(|pack| &pack.head).filter(|pack| pack.range().last < first.ordinal).cloned().collect();
-        self.unread_frames = first.first_frame - FIRST_FRAME;
-        self.stop.segment = first.ordinal - 1;
-        self.end = LogEnd { segment: None, ..LogEnd::in_front_of(&first) };
-        self.heads = heads;
+        let is_before = |pack: &&PackHead| pack.range().last < first.ordinal;
+        let packs = packs.iter().map(|pack| &pack.head).filter(is_before).cloned().collect();
+        let end = LogEnd { segment: None, ..LogEnd::in_front_of(&first) };
+        *self = Walked { heads, packs, ..Walked::at(end, first.ordinal - 1) };
         Ok(())
-    }
-
-    /// A walk that has come to the beginning of a segment.
-    pub(crate) fn in_front_of(head: &SegmentHead) -> Walked {
-        Walked {
-            end: LogEnd::in_front_of(head),
-            heads: vec![*head],
-            stop: Stop { segment: head.ordinal, offset: 0, bad: None, next: "" },
-            unread_frames: head.first_frame - FIRST_FRAME,
-            frames: 0,
-            groups: 0,
-            bytes: 0,
-            stray_blocks: 0,
-            packs: Vec::new(),
-            later_packs: Vec::new(),
-            last_group: None,
-            gap: None,
-        }
     }
 
     /// The walk ends here, for what is wrong with the next segment.
