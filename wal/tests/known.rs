@@ -122,6 +122,15 @@ fn a_segment_that_is_missing_or_does_not_fit_is_refused_though_it_need_not_be_re
     let mut image = logs.raw.clone();
     image.insert("log/0000000004.seg".into(), logs.raw["log/0000000003.seg"].clone());
     assert!(refused(image, "swapped").contains("0000000004.seg"));
+    // A first block with a good checksum and numbers that do not go up: first group, frame, sequence number.
+    for field in [56, 64, 72] {
+        let mut image = logs.raw.clone();
+        let block = &mut image.get_mut("log/0000000004.seg").unwrap()[..BLOCK];
+        block[field..field + 8].copy_from_slice(&1u64.to_le_bytes());
+        let crc = crc32fast::hash(&block[..BLOCK - 4]);
+        block[BLOCK - 4..].copy_from_slice(&crc.to_le_bytes());
+        assert!(refused(image, "forged").contains("0000000004.seg"));
+    }
     let pack = logs.packed.keys().find(|name| name.ends_with(".pack")).unwrap().clone();
     let mut image = logs.packed.clone();
     image.remove(&pack);
