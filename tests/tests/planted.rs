@@ -39,7 +39,7 @@ const CASES: &[Case] = &[
     Case(Fault::ChainMacIgnored, Damage, 2, &["a forged frame was believed"]),
     Case(Fault::SaltIgnored, Damage, 60, &["put a stale group back"]),
     Case(Fault::OpeningGroupMissing, Damage, 20, &["a start had served frames"]),
-    Case(Fault::TornTailLeft, CrashExplorer, 1, &["the tail was cleared"]),
+    Case(Fault::TornTailLeft, CrashExplorer, 4, &["the tail was cleared"]),
     Case(Fault::RecoveredNotSynced, CrashExplorer, 2, &["an honest crash is refused"]),
     Case(Fault::DoubtTakenForYes, Simulator, 20, &["I2: "]),
     Case(Fault::VoteAtBest, Simulator, 20, &["I9: "]),

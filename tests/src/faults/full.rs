@@ -67,7 +67,7 @@ pub fn check_what_it_said(errors: &str) {
 /// Whether a line says that something could not be made now that nobody waits for.
 pub fn is_about_derived(line: &str) -> bool {
     const DERIVED: [&str; 4] =
-        ["no snapshot can be made", ".idx cannot be built", "ids stay in memory", "cannot be packed"];
+        ["no snapshot can be made", ".idx cannot be built", "runs of ids cannot be made", "cannot be packed"];
     DERIVED.iter().any(|what| line.contains(what))
 }
 
