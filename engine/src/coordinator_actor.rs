@@ -28,6 +28,7 @@ use crate::clock::Clock;
 use crate::handle::{Command, OnReply, Reply};
 use crate::history::{History, Job, Query};
 use crate::inbox::{Arrived, Inbox, Submission};
+use crate::memory::{Got, MemoryAhead};
 use crate::opened::Log;
 use crate::shard_actor::{FromShard, ShardActor, ShardRead, SharedShard, ToShard};
 use crate::stages::{Stage, Stages};
@@ -119,6 +120,7 @@ pub struct CoordinatorActor {
     laid_out: Option<(u64, FrameBuffer)>,
     log: Log,
     history: History,
+    memory: MemoryAhead,
     clock: Clock,
     io: String,
     next_ticket: Ticket,
@@ -155,7 +157,7 @@ impl CoordinatorActor {
         shards: Vec<(Addr<ShardActor>, SharedShard)>,
         log: Log,
         history: History,
-        clock: Clock,
+        memory: MemoryAhead,
         io: String,
         common: Common,
     ) -> CoordinatorActor {
@@ -169,7 +171,8 @@ impl CoordinatorActor {
             laid_out: None,
             log,
             history,
-            clock,
+            memory,
+            clock: Clock::start(),
             io,
             next_ticket: 1,
             pending: HashMap::new(),
@@ -625,6 +628,7 @@ impl Handler<Durable> for CoordinatorActor {
 
     fn handle(&mut self, Durable(frame): Durable, ctx: &mut Context<Self>) {
         self.on_durable(frame);
+        self.memory.ask(|| self.core.wants_memory());
         self.set_alarm(ctx);
         self.try_stop();
     }
@@ -635,6 +639,15 @@ impl Handler<Adopt> for CoordinatorActor {
 
     fn handle(&mut self, Adopt(runs): Adopt, _: &mut Context<Self>) {
         self.core.adopt_runs(runs);
+    }
+}
+
+impl Handler<Got> for CoordinatorActor {
+    type Result = ();
+
+    fn handle(&mut self, Got(memory): Got, _: &mut Context<Self>) {
+        self.core.take_memory(memory);
+        self.memory.has_come();
     }
 }
 

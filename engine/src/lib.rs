@@ -16,6 +16,7 @@ mod handle;
 mod history;
 mod ids;
 mod inbox;
+mod memory;
 mod opened;
 mod pace;
 mod packing;

@@ -17,12 +17,13 @@ use florin_wal::{
 };
 use tokio::sync::oneshot;
 
-use crate::clock::{Clock, distrust, wall_ns};
+use crate::clock::{distrust, wall_ns};
 use crate::coordinator_actor::{Adopt, Common, CoordinatorActor, Durable, FRAMES_UNDER_WAY_MANY, Stop};
 use crate::handle::{Command, OnReply, Reply};
 use crate::history::History;
 use crate::ids::{Shelf, start_keeping_ids};
 use crate::inbox::Submission;
+use crate::memory::MemoryAhead;
 use crate::opened::Opened;
 use crate::packing::Packing;
 use crate::scrub::ScrubOptions;
@@ -363,7 +364,8 @@ pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
         (address, shared)
     };
     let shards = ledger.shards.into_iter().enumerate().map(place).collect();
-    let actor = CoordinatorActor::new(ledger.coordinator, shards, log, history, Clock::start(), io, common.clone());
+    let memory = MemoryAhead::start(coordinator.clone()).map_err(no_thread)?;
+    let actor = CoordinatorActor::new(ledger.coordinator, shards, log, history, memory, io, common.clone());
     mailbox.run(actor);
     Ok(Started { engine: Engine { coordinator, common }, report })
 }

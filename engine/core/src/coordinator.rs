@@ -18,7 +18,7 @@ use florin_planted::{Fault, planted};
 use crate::asset::{Asset, Assets};
 use crate::decide::{DecidedRound, Names, decide};
 use crate::dedup::old::Run;
-use crate::dedup::{Closed, Dedup, Hashes};
+use crate::dedup::{Closed, Dedup, Hashes, Memory, MemoryWanted};
 use crate::directory::Directory;
 use crate::entry::PostReply;
 use crate::frame::FrameDraft;
@@ -372,6 +372,16 @@ impl Coordinator {
     /// For a simulation: blocks of recent ids of as many as this power of two.
     pub fn set_id_block_bits(&mut self, bits: u32) {
         self.dedup.set_block_bits(bits);
+    }
+
+    /// Memory that ids will need before long: [`Dedup::wants_memory`].
+    pub fn wants_memory(&self) -> Option<MemoryWanted> {
+        self.dedup.wants_memory()
+    }
+
+    /// Takes memory that was wanted.
+    pub fn take_memory(&mut self, memory: Memory) {
+        self.dedup.take_memory(memory);
     }
 
     /// Takes runs over: what they cover is looked up in them from now on, and leaves memory once nothing under way needs it there.

@@ -18,8 +18,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::account::hash_id;
+use crate::huge_pages;
 use crate::request::ItemKind;
-use crate::table::Table;
+use crate::table::{Lines, Table};
 use old::{OldIds, Run};
 use recent::{Recent, Used};
 
@@ -59,6 +60,29 @@ impl Default for Hashes {
     }
 }
 
+/// Memory that will be needed before long for ids that are to come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MemoryWanted {
+    entries: Option<usize>,
+    lines: Option<usize>,
+}
+
+impl MemoryWanted {
+    /// Gets it and touches it, which may take tens of milliseconds: on a thread that nobody waits for.
+    pub fn get(self) -> Memory {
+        Memory {
+            entries: self.entries.map(|entries| huge_pages::touched(entries, Used::new(0, 0, 0))),
+            lines: self.lines.map(Lines::touched),
+        }
+    }
+}
+
+/// Memory for ids that are to come.
+pub struct Memory {
+    entries: Option<Vec<Used>>,
+    lines: Option<Lines>,
+}
+
 /// The index of used ids.
 pub struct Dedup {
     seed: u64,
@@ -94,6 +118,18 @@ impl Dedup {
     pub fn set_block_bits(&mut self, bits: u32) {
         assert_eq!(self.entries.end(), 0, "blocks are of one size");
         self.entries = Recent::with_block_bits(bits);
+    }
+
+    /// What memory will be needed before long. Whoever gets it ahead spares ids the wait for it; it need not be.
+    pub fn wants_memory(&self) -> Option<MemoryWanted> {
+        let (entries, lines) = (self.entries.wants_block(), self.table.wants_lines());
+        (entries.is_some() || lines.is_some()).then_some(MemoryWanted { entries, lines })
+    }
+
+    /// Takes memory that was wanted.
+    pub fn take_memory(&mut self, memory: Memory) {
+        memory.entries.into_iter().for_each(|block| self.entries.take_block(block));
+        memory.lines.into_iter().for_each(|lines| self.table.take_lines(lines));
     }
 
     /// The index of an id's entry.

@@ -19,6 +19,15 @@ pub fn with_capacity<T>(capacity: usize) -> Vec<T> {
     vector
 }
 
+/// An empty vector with room for `capacity` elements, each of which was written once: its first use meets no page that the system has
+/// yet to give, which takes milliseconds for a huge one where the machine itself is a guest.
+pub fn touched<T: Clone>(capacity: usize, element: T) -> Vec<T> {
+    let mut vector = with_capacity(capacity);
+    vector.resize(capacity, element);
+    vector.clear();
+    vector
+}
+
 /// Pushes. A vector that is not small any more and has to grow gets room for `ahead` more elements, or for as many as it has, if
 /// these are more. What is not used takes no memory, and growing hardly ever copies, which would hold up whoever pushes.
 #[inline]

@@ -83,6 +83,19 @@ impl Place {
     }
 }
 
+/// Fewer segments, 1 MiB, are not worth getting memory ahead for.
+const AHEAD_SEGMENTS_MIN: usize = 16;
+
+/// Memory for the lines of a block, touched.
+pub struct Lines(Vec<Line>);
+
+impl Lines {
+    /// Memory for so many.
+    pub fn touched(lines: usize) -> Lines {
+        Lines(huge_pages::touched(lines, Line::FREE))
+    }
+}
+
 /// Memory for segments.
 struct Block {
     lines: Vec<Line>,
@@ -96,6 +109,8 @@ pub struct Table {
     directory: Vec<Place>,
     depth: u32,
     blocks: Vec<Block>,
+    /// Memory for the lines of the next block.
+    next: Option<Vec<Line>>,
     /// Tags and numbers of a segment that is being split, apart from their place.
     scratch: Vec<(u32, u32)>,
 }
@@ -104,7 +119,7 @@ impl Default for Table {
     /// An empty table.
     fn default() -> Table {
         let directory = vec![Place { block: 0, segment: 0, depth: 0 }];
-        let mut table = Table { directory, depth: 0, blocks: Vec::new(), scratch: Vec::new() };
+        let mut table = Table { directory, depth: 0, blocks: Vec::new(), next: None, scratch: Vec::new() };
         table.new_segment();
         table.blocks[0].left[0] = most(0, 0);
         table
@@ -267,12 +282,30 @@ impl Table {
         }
     }
 
+    fn segments(&self) -> usize {
+        self.blocks.iter().map(|block| block.left.len()).sum()
+    }
+
+    /// How many lines the block has that will be needed before long, if there is no memory for it.
+    pub fn wants_lines(&self) -> Option<usize> {
+        let last = self.blocks.last()?;
+        // Room for as many as there will be when the last block is full.
+        let all = self.segments() - last.left.len() + last.lines.capacity() / LINES;
+        let is_near = last.lines.len() * 2 >= last.lines.capacity();
+        (self.next.is_none() && is_near && all >= AHEAD_SEGMENTS_MIN).then_some(all.min(BLOCK_SEGMENTS_MAX) * LINES)
+    }
+
+    /// Takes memory for a block.
+    pub fn take_lines(&mut self, lines: Lines) {
+        self.next = Some(lines.0);
+    }
+
     /// A segment without slots in use, which takes nothing yet: of the last block, or of a new one that is as large as all before.
     fn new_segment(&mut self) -> (u16, u16) {
         if self.blocks.last().is_none_or(|last| last.lines.len() + LINES > last.lines.capacity()) {
-            let all: usize = self.blocks.iter().map(|block| block.left.len()).sum();
-            let segments = all.clamp(1, BLOCK_SEGMENTS_MAX);
-            let lines = huge_pages::with_capacity(segments * LINES);
+            let segments = self.segments().clamp(1, BLOCK_SEGMENTS_MAX);
+            let next = self.next.take().filter(|lines| lines.capacity() >= segments * LINES);
+            let lines = next.unwrap_or_else(|| huge_pages::with_capacity(segments * LINES));
             self.blocks.push(Block { lines, left: Vec::with_capacity(segments) });
         }
         let number = self.blocks.len() - 1;

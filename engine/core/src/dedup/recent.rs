@@ -121,15 +121,29 @@ impl Recent {
     fn with_room(&mut self) -> &mut Vec<Used> {
         let whole = 1 << self.block_bits;
         let last = self.blocks.back_mut().expect("there is a block");
+        let spare = &mut self.spare;
+        let mut block = || spare.take().unwrap_or_else(|| huge_pages::with_capacity(whole));
         if last.len() == whole {
-            let next = self.spare.take().filter(|spare| spare.capacity() >= whole);
-            self.blocks.push_back(next.unwrap_or_else(|| huge_pages::with_capacity(whole)));
+            self.blocks.push_back(block());
         } else if last.len() >= SMALL {
-            let mut larger = huge_pages::with_capacity(whole);
+            let mut larger = block();
             larger.append(last);
             *last = larger;
         }
         self.blocks.back_mut().expect("there is a block")
+    }
+
+    /// How many entries a block has that will be needed before long, if there is no memory for one.
+    pub fn wants_block(&self) -> Option<usize> {
+        let entries = 1 << self.block_bits;
+        let is_near = self.blocks.back().is_some_and(|last| last.len() * 4 >= entries);
+        (is_near && entries > SMALL && self.spare.is_none()).then_some(entries)
+    }
+
+    /// Takes memory for a block, which has room for as many entries as were wanted.
+    pub fn take_block(&mut self, block: Vec<Used>) {
+        assert!(block.is_empty() && block.capacity() >= 1 << self.block_bits, "memory for a block");
+        self.spare = Some(block);
     }
 
     /// Lets all blocks go before the one with this index, but never the last.
@@ -162,6 +176,31 @@ impl IndexMut<usize> for Recent {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_for_a_block_is_wanted_before_it_is_needed_and_used_when_it_is() {
+        let block = 1 << 13;
+        let mut recent = Recent::with_block_bits(13);
+        let (mut given, mut wanted_at) = (0, None);
+        for n in 0..100_000usize {
+            if let Some(entries) = recent.wants_block() {
+                assert_eq!(entries, block);
+                // A while later, but before it is needed.
+                let at = *wanted_at.get_or_insert(n);
+                if n == at + 1_000 {
+                    let memory = crate::huge_pages::touched(entries, Used::new(0, 0, 0));
+                    let place = memory.as_ptr();
+                    recent.take_block(memory);
+                    assert!(recent.wants_block().is_none());
+                    assert_eq!(recent.spare.as_ref().map(|spare| spare.as_ptr()), Some(place));
+                    (given, wanted_at) = (given + 1, None);
+                }
+            }
+            recent.push(Used::new(1, n as u128 + 1, n as u64 + 1));
+            assert!(recent[n].is(1, n as u128 + 1));
+        }
+        assert_eq!(given, 100_000 / block + 1, "each block was there before it was needed");
+    }
 
     #[test]
     fn what_is_left_keeps_its_places_when_the_first_blocks_go() {
