@@ -17,8 +17,8 @@ const LINES: usize = 1 << LINE_BITS;
 const SLOTS: usize = 8;
 /// Most bits that name a segment: as many as a slot keeps of the hash beside those that lead to a line of the segment.
 const DEPTH_MAX: u32 = 32 - LINE_BITS;
-/// Most segments of a block, 64 MiB. Memory is taken in blocks, so that it can stand on huge pages.
-const BLOCK_SEGMENTS_MAX: usize = 1 << 10;
+/// Most segments of a block, 16 MiB. Memory is taken in blocks, so that it can stand on huge pages.
+const BLOCK_SEGMENTS_MAX: usize = 1 << 8;
 
 /// Eight slots, of which the first are in use. Apart, so that all are compared at once.
 #[derive(Clone, Copy)]
@@ -83,8 +83,8 @@ impl Place {
     }
 }
 
-/// Fewer segments, 1 MiB, are not worth getting memory ahead for.
-const AHEAD_SEGMENTS_MIN: usize = 16;
+/// Fewer segments, 4 MiB, are not worth getting memory ahead for.
+const AHEAD_SEGMENTS_MIN: usize = 64;
 
 /// Memory for the lines of a block, touched.
 pub struct Lines(Vec<Line>);

@@ -136,7 +136,7 @@ impl Recent {
     /// How many entries a block has that will be needed before long, if there is no memory for one.
     pub fn wants_block(&self) -> Option<usize> {
         let entries = 1 << self.block_bits;
-        let is_near = self.blocks.back().is_some_and(|last| last.len() * 4 >= entries);
+        let is_near = self.blocks.back().is_some_and(|last| last.len() * 2 >= entries);
         (is_near && entries > SMALL && self.spare.is_none()).then_some(entries)
     }
 
