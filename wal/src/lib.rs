@@ -28,6 +28,7 @@ mod key;
 mod ledger;
 pub mod limits;
 mod lock;
+mod on_disk;
 mod pack;
 mod past;
 mod point;

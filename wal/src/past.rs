@@ -1,12 +1,13 @@
 //! A log up to a point: checked as in a recovery, then read, never written. What is behind the point is neither read nor touched.
 
 use crate::ahead::walk_ahead;
-use crate::disk::{DiskStorage, IoMode, IoReport};
+use crate::disk::{IoMode, IoReport};
 use crate::error::{Damage, PointError, Proof, RecoverError};
 use crate::frame::Frame;
 use crate::key::KeyRing;
 use crate::ledger::LedgerManifest;
 use crate::lock::DataLock;
+use crate::on_disk::LogOnDisk;
 use crate::pack::shelf::Packs;
 use crate::point::Point;
 use crate::reader::LogReader;
@@ -16,7 +17,6 @@ use crate::segments::{Segments, segment_name};
 use crate::stats::Counters;
 use crate::storage::{Access, Storage};
 use crate::walk::{Part, Walked};
-use crate::watermark::WATERMARK_FILE;
 use crate::writer::Shared;
 use std::path::Path;
 use std::sync::Arc;
@@ -39,13 +39,7 @@ pub fn recover_upto<E>(
     point: &Point,
     apply: &mut dyn FnMut(Frame<'_>) -> Result<(), E>,
 ) -> Result<PastLog, RecoverError<E>> {
-    let manifest = LedgerManifest::load(data)?;
-    let keys = KeyRing::load(data)?;
-    let disk = DiskStorage::open(data, IoMode::Buffered, WATERMARK_FILE).map_err(|source| RecoverError::Io {
-        file: WATERMARK_FILE.into(),
-        offset: 0,
-        source,
-    })?;
+    let LogOnDisk { manifest, keys, disk } = LogOnDisk::open(data, IoMode::Buffered)?;
     let io = disk.report().clone();
     let walked = walk_to_point(&disk, &manifest, &keys, (data, point), apply)?;
     let report = walked.report(None, io);

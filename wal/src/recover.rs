@@ -3,7 +3,7 @@
 
 use crate::ahead::walk_ahead;
 use crate::block::Blocks;
-use crate::disk::{DiskStorage, IoMode, IoReport};
+use crate::disk::{IoMode, IoReport};
 use crate::error::{LogFailure, RecoverError, StartError};
 use crate::evidence;
 use crate::format::{SegmentHead, WatermarkSlot};
@@ -13,6 +13,7 @@ use crate::key::KeyRing;
 use crate::ledger::LedgerManifest;
 use crate::limits::{FIRST_SEGMENT, FRAME_BYTES_DEFAULT, OUTSTANDING_FRAMES_MAX, frame_bytes_max};
 use crate::lock::DataLock;
+use crate::on_disk::LogOnDisk;
 use crate::pack::format::PackHead;
 use crate::pack::shelf::Packs;
 use crate::reader::LogReader;
@@ -91,14 +92,7 @@ pub fn recover<E>(
     options: LogOptions,
     apply: &mut dyn FnMut(Frame<'_>) -> Result<(), E>,
 ) -> Result<Recovered, RecoverError<E>> {
-    let manifest = LedgerManifest::load(data)?;
-    let keys = KeyRing::load(data)?;
-    // The watermark is there in every ledger, so it tells how files here can be written.
-    let disk = DiskStorage::open(data, options.io, WATERMARK_FILE).map_err(|source| RecoverError::Io {
-        file: WATERMARK_FILE.into(),
-        offset: 0,
-        source,
-    })?;
+    let LogOnDisk { manifest, keys, disk } = LogOnDisk::open(data, options.io)?;
     let io = disk.report().clone();
     recover_on(Arc::new(disk), io, manifest, keys, lock, options, apply)
 }

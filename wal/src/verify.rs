@@ -2,12 +2,13 @@
 //! running writer the end of the log moves, so a verdict on the tail needs the lock, held by the caller.
 
 use crate::ahead::walk_ahead;
-use crate::disk::{DiskStorage, IoMode, IoReport};
+use crate::disk::{IoMode, IoReport};
 use crate::error::RecoverError;
 use crate::evidence;
 use crate::frame::Frame;
 use crate::key::KeyRing;
 use crate::ledger::LedgerManifest;
+use crate::on_disk::LogOnDisk;
 use crate::past::scan_upto;
 use crate::point::Point;
 use crate::recover::read_watermark;
@@ -16,7 +17,6 @@ use crate::segments::segment_name;
 use crate::storage::{Access, Storage};
 use crate::tail;
 use crate::walk::Part;
-use crate::watermark::WATERMARK_FILE;
 use std::path::Path;
 
 /// What a scan found: what a recovery would report. The torn tail is still there.
@@ -24,13 +24,7 @@ pub type ScanReport = RecoveryReport;
 
 /// Checks the whole log, gives each frame to `each`, in order, and writes nothing. Of a ledger as of a point: the log up to there.
 pub fn scan<E>(data: &Path, each: &mut dyn FnMut(Frame<'_>) -> Result<(), E>) -> Result<ScanReport, RecoverError<E>> {
-    let manifest = LedgerManifest::load(data)?;
-    let keys = KeyRing::load(data)?;
-    let disk = DiskStorage::open(data, IoMode::Buffered, WATERMARK_FILE).map_err(|source| RecoverError::Io {
-        file: WATERMARK_FILE.into(),
-        offset: 0,
-        source,
-    })?;
+    let LogOnDisk { manifest, keys, disk } = LogOnDisk::open(data, IoMode::Buffered)?;
     let io = disk.report().clone();
     match Point::load(data, manifest.ledger, &keys)? {
         Some(point) => scan_upto(&disk, io, (&manifest, &keys), (data, &point), each),
