@@ -1,6 +1,8 @@
 //! What the log's tests share: a disk in memory that records, fails, tears and forgets, and a ledger to run on it.
 #![allow(dead_code, missing_docs)]
 
+pub mod packs;
+
 use florin_wal::*;
 use std::collections::BTreeMap;
 use std::io;
