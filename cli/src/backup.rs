@@ -11,7 +11,7 @@ use crate::amount::format_count;
 use crate::error::{CliError, CliResult, EXIT_FINE, chain};
 use crate::output::Output;
 use crate::statement::span::{Bound, parse_bound};
-use crate::verify::{hex, lines, point_json, snapshot_error, verify};
+use crate::verify::{derived_error, hex, lines, point_json, verify};
 
 /// Copy a ledger to another folder, while its server is running or not
 ///
@@ -71,10 +71,7 @@ pub fn run(arguments: &BackupArguments, output: Output) -> CliResult {
     let begun = std::time::Instant::now();
     let report = back_up(&arguments.data, &arguments.to).map_err(backup_error)?;
     let seconds = begun.elapsed().as_secs_f64();
-    for refused in &report.snapshots_refused {
-        output.text(format!("a snapshot was not copied: {refused}"));
-    }
-    output.text(copied(&report));
+    tell_copied(&report, output);
     output.text(format!(
         "{}: a good backup up to frame {}, row {} ({seconds:.2} s)",
         arguments.to.display(),
@@ -91,74 +88,55 @@ pub fn run(arguments: &BackupArguments, output: Output) -> CliResult {
 
 /// Runs `florin restore`.
 pub fn run_restore(arguments: &RestoreArguments, output: Output) -> CliResult {
-    match arguments.upto()? {
-        Some(upto) => run_restore_upto(arguments, upto, output),
-        None => run_restore_all(arguments, output),
-    }
-}
-
-/// The ledger as of a point.
-fn run_restore_upto(arguments: &RestoreArguments, upto: Upto, output: Output) -> CliResult {
     let begun = std::time::Instant::now();
-    let report = restore_upto(&arguments.from, &arguments.keys, &arguments.to, upto).map_err(backup_error)?;
-    let PointReport { copied: backup, point, is_end } = &report;
-    for refused in &backup.snapshots_refused {
-        output.text(format!("a snapshot was not copied: {refused}"));
-    }
-    output.text(copied(backup));
-    let verified = verify(&arguments.to)?;
+    let RestoreArguments { from, keys, to, .. } = arguments;
+    let (backup, point) = match arguments.upto()? {
+        Some(upto) => {
+            let PointReport { copied, point, is_end } = restore_upto(from, keys, to, upto).map_err(backup_error)?;
+            (copied, Some((point, is_end)))
+        }
+        None => (restore(from, keys, to).map_err(backup_error)?, None),
+    };
+    tell_copied(&backup, output);
+    let verified = verify(to)?;
     lines(&verified).into_iter().for_each(|line| output.text(line));
-    if let Some(error) = snapshot_error(&verified) {
+    if let Some(error) = derived_error(&verified) {
         return Err(error);
     }
     let seconds = begun.elapsed().as_secs_f64();
-    output.text(format!("restored to {} ({seconds:.2} s)", arguments.to.display()));
-    if *is_end {
+    output.text(format!("restored to {} ({seconds:.2} s)", to.display()));
+    if let Some((_, true)) = point {
         output.text("  note: the backup ends there; what the ledger booked after it was made is not in it");
     }
-    output.text(format!("  next: florin serve --data {}   (reads only)", arguments.to.display()));
-    let mut object = object(backup, seconds);
+    let reads_only = if point.is_some() { "   (reads only)" } else { "" };
+    output.text(format!("  next: florin serve --data {}{reads_only}", to.display()));
+    let mut object = object(&backup, seconds);
     object["state_hash"] = json!(hex(&verified.state_hash));
-    object["point"] = point_json(point);
-    object["is_end"] = json!(is_end);
+    if let Some((point, is_end)) = &point {
+        object["point"] = point_json(point);
+        object["is_end"] = json!(is_end);
+    }
     output.object(&object);
     Ok(EXIT_FINE)
 }
 
-fn run_restore_all(arguments: &RestoreArguments, output: Output) -> CliResult {
-    let begun = std::time::Instant::now();
-    let report = restore(&arguments.from, &arguments.keys, &arguments.to).map_err(backup_error)?;
+/// Says what was copied, and what was not.
+fn tell_copied(report: &BackupReport, output: Output) {
     for refused in &report.snapshots_refused {
         output.text(format!("a snapshot was not copied: {refused}"));
     }
-    output.text(copied(&report));
-    let verified = verify(&arguments.to)?;
-    lines(&verified).into_iter().for_each(|line| output.text(line));
-    if let Some(error) = snapshot_error(&verified) {
-        return Err(error);
-    }
-    let seconds = begun.elapsed().as_secs_f64();
-    output.text(format!("restored to {} ({seconds:.2} s)", arguments.to.display()));
-    output.text(format!("  next: florin serve --data {}", arguments.to.display()));
-    let mut object = object(&report, seconds);
-    object["state_hash"] = json!(hex(&verified.state_hash));
-    output.object(&object);
-    Ok(EXIT_FINE)
-}
-
-fn copied(report: &BackupReport) -> String {
     let log = &report.log;
     let there = log.log.segments - log.copied;
     let snapshot = match report.snapshot {
         Some(frame) => format!("the snapshot after frame {}", format_count(frame)),
         None => "no snapshot".into(),
     };
-    format!(
+    output.text(format!(
         "copied {} segments, {} bytes; {} were there; {snapshot}",
         format_count(log.copied),
         format_count(log.bytes),
         format_count(there)
-    )
+    ));
 }
 
 fn object(report: &BackupReport, seconds: f64) -> serde_json::Value {

@@ -16,8 +16,8 @@ use crate::progress;
 /// Fold a ledger's log from the start and check everything
 ///
 /// Checksums, chain, numbering, versions without gaps, every balance before = the balance after the previous entry,
-/// debits = credits per asset, that the fold is the state a server would recover, and each snapshot against it. Changes nothing. Exit code 1 names
-/// file, frame and offset; 2 if a server is running on it.
+/// debits = credits per asset, that the fold is the state a server would recover, each snapshot against it, and each run of old ids against the rows.
+/// Changes nothing. Exit code 1 names file, frame and offset; 2 if a server is running on it.
 #[derive(Debug, Args)]
 pub struct VerifyArguments {
     /// The ledger's folder
@@ -33,8 +33,8 @@ pub fn run(arguments: &VerifyArguments, output: Output) -> CliResult {
     for line in lines(&report) {
         output.text(line);
     }
-    let wrong = report.snapshots.iter().find_map(|snapshot| Some((snapshot.frame, snapshot.wrong.as_ref()?)));
-    match wrong {
+    let wrong = derived_error(&report);
+    match &wrong {
         None => output.text(format!("{}: everything adds up ({seconds:.2} s)", arguments.data.display())),
         Some(_) => output.text(format!("{}: the log adds up ({seconds:.2} s)", arguments.data.display())),
     }
@@ -65,28 +65,39 @@ pub fn run(arguments: &VerifyArguments, output: Output) -> CliResult {
         "state_hash": hex(&report.state_hash),
         "snapshots": report.snapshots.iter().map(|s| json!({ "frame": s.frame.to_string(), "wrong": s.wrong }))
             .collect::<Vec<_>>(),
+        "runs": report.runs.iter().map(|run| json!({
+            "file": run.file, "first_sequence": run.first.to_string(), "last_sequence": run.last.to_string(),
+            "entries": run.entries.to_string(), "wrong": run.wrong,
+        })).collect::<Vec<_>>(),
         "seconds": seconds,
     }));
-    match snapshot_error(&report) {
-        None => Ok(EXIT_FINE),
-        Some(error) => Err(error),
-    }
+    wrong.map_or(Ok(EXIT_FINE), Err)
 }
 
-/// What is to be done about a snapshot that is not what the log says, if there is one.
-pub fn snapshot_error(report: &VerifyReport) -> Option<CliError> {
-    let (snapshot, why) = report.snapshots.iter().find_map(|snapshot| Some((snapshot, snapshot.wrong.as_ref()?)))?;
-    let what = format!("the snapshot after frame {} cannot be used: {why}", snapshot.frame);
+/// What is to be done about a snapshot or a run of ids that is not what the log says, if there is one.
+pub fn derived_error(report: &VerifyReport) -> Option<CliError> {
+    let snapshot = report.snapshots.iter().find_map(|snapshot| {
+        let what = format!("the snapshot after frame {} cannot be used: {}", snapshot.frame, snapshot.wrong.as_ref()?);
+        let next = "remove its folder in snapshots/: the log has all that is in it, and the next snapshot is made from the log";
+        Some((what, snapshot.foreign, next))
+    });
+    let run = report.runs.iter().find_map(|run| {
+        let what = format!("a run of ids cannot be used: {}", run.wrong.as_ref()?);
+        let next =
+            "remove the file: the log has all that is in it, and the next server makes it again, and those behind it";
+        Some((what, run.foreign, next))
+    });
+    let both = snapshot.into_iter().chain(run);
+    // What is foreign is told first: then nothing is to be removed.
+    let (what, foreign, next) = both.max_by_key(|(_, foreign, _)| *foreign)?;
     Some(CliError::disagree(
         what,
-        match snapshot.foreign {
+        match foreign {
             true => {
-                "log and snapshots do not belong together: one of them was put back or swapped. Keep both as they are, and find out \
-             whether the log has lost something; see docs/operations.md, 'Damage'"
+                "the log and what is derived from it do not belong together: one of them was put back or swapped. Keep both as they are, and \
+             find out whether the log has lost something; see docs/operations.md, 'Damage'"
             }
-            false => {
-                "remove its folder in snapshots/: the log has all that is in it, and the next snapshot is made from the log"
-            }
+            false => next,
         },
     ))
 }
@@ -155,6 +166,12 @@ pub fn lines(report: &VerifyReport) -> Vec<String> {
     }
     for snapshot in report.snapshots.iter().filter(|snapshot| snapshot.wrong.is_none()) {
         lines.push(format!("snapshot  after frame {}: its state is the one that the log gives", n(snapshot.frame)));
+    }
+    for run in report.runs.iter().filter(|run| run.wrong.is_none()) {
+        let (first, last, entries) = (n(run.first), n(run.last), n(run.entries));
+        lines.push(format!(
+            "ids       rows {first} to {last}: the {entries} entries of their run are those that they give"
+        ));
     }
     lines.push(format!("state     {}", hex(&report.state_hash)));
     lines

@@ -11,4 +11,7 @@ mod shelf;
 
 pub use keeper::IdStats;
 pub(crate) use keeper::{IdsKeeping, start_keeping_ids};
-pub(crate) use shelf::{Said, Shelf};
+#[cfg(test)]
+pub(crate) use run_file::RunPlace;
+pub(crate) use run_file::{RunError, RunFile};
+pub(crate) use shelf::{Published, Said, Shelf, published};

@@ -39,4 +39,4 @@ pub use start::{
     Engine, EngineOptions, Placement, SNAPSHOT_SEGMENTS_DEFAULT, StartError, StartReport, Started, abort_on_panic,
     start, view,
 };
-pub use verify::{CheckedSnapshot, VerifyError, VerifyReport, verify};
+pub use verify::{CheckedRun, CheckedSnapshot, VerifyError, VerifyReport, verify};

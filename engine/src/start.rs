@@ -272,7 +272,7 @@ pub async fn start(options: EngineOptions) -> Result<Started, StartError> {
     let keys = KeyRing::load(&options.data).map_err(RecoverError::Key)?;
     let point = Point::load(&options.data, manifest.ledger, &keys).map_err(RecoverError::Point)?;
     let (frames, rows) = point.as_ref().map_or((u64::MAX, u64::MAX), |point| (point.frame, point.sequence));
-    let opened = Shelf::open(&options.data, manifest.ledger, random_seed()?, rows);
+    let opened = Shelf::open(&options.data, manifest.ledger, random_seed(), rows);
     let (shelf, runs_refused) = opened.map_err(|error| StartError::Ids(Box::new(error)))?;
     let seed = shelf.seed();
     let shelf = Arc::new(shelf);
@@ -375,11 +375,12 @@ fn adopting(coordinator: Addr<CoordinatorActor>) -> Box<dyn Fn(Vec<Arc<Run>>) + 
     Box::new(move |runs| coordinator.do_send(Adopt(runs)))
 }
 
-fn random_seed() -> Result<u64, StartError> {
+/// A seed that nobody knows.
+pub(crate) fn random_seed() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     // The standard library seeds its hash maps from the system's random source.
-    Ok(std::collections::hash_map::RandomState::new().build_hasher().finish())
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,4 +1,5 @@
-//! `florin verify`: folds the log from the start and compares the result with what recovery makes of the same frames.
+//! `florin verify`: folds the log from the start and compares the result with what recovery makes of the same frames, and with what was
+//! derived from them and stands on disk.
 //!
 //! The fold is written apart from the shards on purpose: its own arithmetic, its own checks. It changes nothing.
 
@@ -19,8 +20,15 @@ use florin_core::request::{Action, ItemKind, Side};
 use florin_core::state_hash::{LogPosition, State, hash_of, state_hash};
 use florin_wal::{DataLock, Frame, KeyRing, LedgerManifest, LockError, Point, RecoverError, RecoveryReport};
 
-use crate::snapshots::{SnapshotFolder, SnapshotManifest};
 use crate::start::view;
+use runs::Runs;
+use snapshots::Snapshots;
+
+mod runs;
+mod snapshots;
+
+pub use runs::CheckedRun;
+pub use snapshots::CheckedSnapshot;
 
 /// Shards of the ledger that the fold is compared with: several, so that routing is a part of what is verified.
 const COMPARED_SHARDS: usize = 3;
@@ -46,17 +54,8 @@ pub struct VerifyReport {
     pub state_hash: [u8; 32],
     /// The snapshots, oldest first.
     pub snapshots: Vec<CheckedSnapshot>,
-}
-
-/// A snapshot against the fold of the log up to its position.
-#[derive(Clone, Debug)]
-pub struct CheckedSnapshot {
-    /// Its last frame.
-    pub frame: u64,
-    /// Why it is not what the log says, if it is not.
-    pub wrong: Option<String>,
-    /// Whether it is good, but of another log, or of one that went further.
-    pub foreign: bool,
+    /// The runs of old ids, in the order of their rows.
+    pub runs: Vec<CheckedRun>,
 }
 
 /// Why a ledger was not found good.
@@ -82,14 +81,22 @@ pub fn verify(data: &Path, progress: &mut dyn FnMut(u64)) -> Result<VerifyReport
     })?;
     let mut fold = Fold::default();
     let mut ledger = Ledger::new(COMPARED_SHARDS, RoundLimits::default(), 0);
-    let (mut snapshots, point) = Snapshots::read(data)?;
+    let manifest = LedgerManifest::load(data).map_err(could_not)?;
+    let keys = KeyRing::load(data).map_err(could_not)?;
+    let point = Point::load(data, manifest.ledger, &keys).map_err(|error| VerifyError::Damage(error.to_string()))?;
+    let mut snapshots = Snapshots::read(data, manifest.ledger, &keys, point.as_ref())?;
+    let mut runs = Runs::find(data, manifest.ledger, point.as_ref())?;
     let scanned = florin_wal::scan(data, &mut |frame: Frame<'_>| {
         progress((frame.payload.len() + frame.vouchers.len()) as u64);
         let view = view(&frame).map_err(|e| e.to_string())?;
+        runs.begin(&frame.head);
         for index in 0..view.head().count {
-            fold.row(view.record(index).map_err(|e| e.to_string())?)?;
+            let record = view.record(index).map_err(|e| e.to_string())?;
+            runs.row(&record, view.head().first_sequence + u64::from(index));
+            fold.row(record)?;
         }
         fold.end(view.head().number);
+        runs.end(&frame);
         snapshots.compare(&frame, &fold);
         ledger.apply_frame(&view).map_err(|e| e.to_string())
     });
@@ -105,64 +112,13 @@ pub fn verify(data: &Path, progress: &mut dyn FnMut(u64)) -> Result<VerifyReport
         return Err(VerifyError::Damage("the folded log and the recovered state differ: this is a bug".into()));
     }
     let Fold { posted, refused, entries, accounts, .. } = fold;
-    let (accounts, snapshots) = (accounts.len() as u64, snapshots.checked());
-    Ok(VerifyReport { log, point, posted, refused, entries, accounts, turnover, state_hash: folded, snapshots })
+    let accounts = accounts.len() as u64;
+    let (snapshots, runs) = (snapshots.checked(), runs.checked());
+    Ok(VerifyReport { log, point, posted, refused, entries, accounts, turnover, state_hash: folded, snapshots, runs })
 }
 
-/// The snapshots of a ledger, and what was found of each.
-struct Snapshots(Vec<(CheckedSnapshot, Option<Loaded>)>);
-
-/// What a snapshot says, as long as it was not compared.
-struct Loaded {
-    manifest: SnapshotManifest,
-    state_hash: [u8; 32],
-}
-
-impl Snapshots {
-    /// Those of a data directory up to its point, if it has one.
-    fn read(data: &Path) -> Result<(Snapshots, Option<Point>), VerifyError> {
-        let could_not = |error: &dyn std::fmt::Display| VerifyError::CouldNotRun(error.to_string());
-        let manifest = LedgerManifest::load(data).map_err(|error| could_not(&error))?;
-        let keys = KeyRing::load(data).map_err(|error| could_not(&error))?;
-        let point = Point::load(data, manifest.ledger, &keys);
-        let point = point.map_err(|error| VerifyError::Damage(error.to_string()))?;
-        let folder = SnapshotFolder::new(data, manifest.ledger);
-        let mut positions = folder.positions().map_err(|error| could_not(&error))?;
-        positions.retain(|frame| point.as_ref().is_none_or(|point| *frame <= point.frame));
-        let read = |frame: u64| {
-            let loaded = folder.manifest(frame, &keys).and_then(|manifest| {
-                let ledger = folder.restore(&manifest, Ledger::new(COMPARED_SHARDS, RoundLimits::default(), 0))?;
-                Ok(Loaded { manifest, state_hash: state_hash(&ledger) })
-            });
-            match loaded {
-                Ok(loaded) => (CheckedSnapshot { frame, wrong: None, foreign: false }, Some(loaded)),
-                Err(error) => (CheckedSnapshot { frame, wrong: Some(error.to_string()), foreign: false }, None),
-            }
-        };
-        Ok((Snapshots(positions.into_iter().map(read).collect()), point))
-    }
-
-    /// Compares the snapshot after a frame, if there is one, with the fold up to there.
-    fn compare(&mut self, frame: &Frame<'_>, fold: &Fold) {
-        for (checked, loaded) in self.0.iter_mut().filter(|(checked, _)| checked.frame == frame.head.number) {
-            let Some(Loaded { manifest, state_hash }) = loaded.take() else { continue };
-            if !manifest.is_of(&frame.head) {
-                (checked.wrong, checked.foreign) = (Some("it is of another log".into()), true);
-            } else if fold.hash() != state_hash {
-                checked.wrong = Some("its state is not the one that the log gives: this is a bug".into());
-            }
-        }
-    }
-
-    fn checked(self) -> Vec<CheckedSnapshot> {
-        let behind = |(mut checked, loaded): (CheckedSnapshot, Option<Loaded>)| {
-            if loaded.is_some() {
-                (checked.wrong, checked.foreign) = (Some("the log ends before it".into()), true);
-            }
-            checked
-        };
-        self.0.into_iter().map(behind).collect()
-    }
+fn could_not(error: impl std::fmt::Display) -> VerifyError {
+    VerifyError::CouldNotRun(error.to_string())
 }
 
 /// The state as a fold of rows.

@@ -15,7 +15,7 @@ use derived::*;
 use florin_core::entry::PostReply;
 use florin_core::outcome::Outcome;
 use florin_core::request::*;
-use florin_engine::{Command, Engine, EngineOptions, Reply, StartReport, Started, start};
+use florin_engine::{Command, Engine, EngineOptions, Reply, StartReport, Started, start, verify};
 use zerocopy::{FromZeros, IntoBytes};
 
 const SEGMENT_BYTES: u64 = 64 << 10;
@@ -182,6 +182,8 @@ fn an_id_is_answered_from_runs_as_it_was_from_memory() {
             assert_eq!(found, [Some(ids[0]), Some(ids[1]), None, Some(ids[3])]);
             engine.stop().await.expect("a clean stop");
         });
+        let runs = verify(&data, &mut |_| {}).expect("a good ledger").runs;
+        assert!(runs.len() > 1 && runs.iter().all(|run| run.wrong.is_none()), "{runs:?}");
     }
 }
 
@@ -212,6 +214,8 @@ fn a_damaged_run_is_left_aside_said_so_and_made_again() {
         std::fs::write(&file, damaged).expect("a file to damage");
         let copied = folder.path().join("copy");
         copy(&data, &copied);
+        let wrong = verify(&copied, &mut |_| {}).expect("a good log").runs.remove(0).wrong;
+        assert!(wrong.is_some_and(|wrong| wrong.contains(&name)), "{what}");
         let report = start_once(&copied, 1);
         assert!(report.runs_refused.first().is_some_and(|refused| refused.contains(&name)), "{what}: {report:?}");
         assert_eq!((report.ids, report.state_hash), (good.ids, good.state_hash), "{what}");
@@ -394,10 +398,13 @@ fn runs_of_another_log_and_of_more_than_there_is_are_refused() {
         });
     }
     copy(&one.join("ids"), &early.join("ids"));
+    let is_foreign = |data: &Path| verify(data, &mut |_| {}).expect("a good log").runs.iter().all(|run| run.foreign);
+    assert!(is_foreign(&early));
     let error = start_error(&early);
     assert!(error.contains("a run in ids/ is of durable frames"), "{error}");
     std::fs::remove_dir_all(one.join("ids")).expect("runs to remove");
     copy(&other.join("ids"), &one.join("ids"));
+    assert!(is_foreign(&one));
     let error = start_error(&one);
     assert!(error.contains("ids/") && error.contains("is of another log"), "{error}");
 }

@@ -117,6 +117,7 @@ fn lone_payments_are_packed_beside_all_that_reads_them_and_nothing_changes() {
     let verified = verify(&data, &mut |_| {}).expect("a good ledger");
     assert_eq!(verified.state_hash, state);
     assert!(verified.log.packs > 0 && verified.log.packed_segments > 10);
+    assert!(!verified.runs.is_empty() && verified.runs.iter().all(|run| run.wrong.is_none()), "{:?}", verified.runs);
     // The backup that began with raw segments has the packs instead, and gives a ledger that goes on.
     back_up(&data, &backup).expect("a backup of the packed log");
     assert_eq!(log_files(&backup, ".pack"), log_files(&data, ".pack"));

@@ -12,7 +12,7 @@ use florin_core::dedup::filter::{Filter, LINE_WORDS, Line};
 use florin_core::dedup::old::{Run, RunSummary};
 use florin_core::dedup::ranges::{RANGES_MAX, Ranges};
 use florin_core::dedup::run::RunEntry;
-use florin_wal::LedgerId;
+use florin_wal::{FrameHead, LedgerId};
 use zerocopy::little_endian::{U32, U64, U128};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -321,6 +321,11 @@ impl RunFile {
         })
     }
 
+    /// Whether it does not end with the frame of its last frame's number: then it is of another log.
+    pub fn is_of_another_log(&self, frame: &FrameHead) -> bool {
+        self.place.mac != frame.mac || self.run.summary.last + 1 != frame.next_sequence()
+    }
+
     /// Notes that a block is damaged, and says so the first time: then true.
     pub fn reject(&self, error: &RunError) -> bool {
         let is_first = !self.rotten.swap(true, Relaxed);
@@ -413,6 +418,24 @@ impl RunFile {
             }
             read => read.map_err(RunError::io(&self.path)),
         }
+    }
+
+    /// Gives all entries to `each`, and says where they are not in order, or not where the first hashes lead.
+    pub fn entries_in_order(&self, mut each: impl FnMut(RunEntry)) -> Result<(), RunError> {
+        let mut before: Option<RunEntry> = None;
+        for (at, entry) in self.all().enumerate() {
+            let entry = entry?;
+            let wrong = |reason| self.damaged(((1 + at / BLOCK_ENTRIES) * BLOCK_BYTES) as u64, reason);
+            if before.is_some_and(|before| before >= entry) {
+                return Err(wrong("its entries are not in order"));
+            }
+            if at % BLOCK_ENTRIES == 0 && self.fences[at / BLOCK_ENTRIES] != entry.hash {
+                return Err(wrong("its first hashes are not those of its blocks"));
+            }
+            before = Some(entry);
+            each(entry);
+        }
+        Ok(())
     }
 
     /// All entries in order, for a merge.

@@ -44,8 +44,7 @@ impl Shelf {
         let folder = data.join(FOLDER);
         let mut names = names(&folder)?;
         let (mut runs, mut refused): (Vec<Arc<RunFile>>, Vec<RunError>) = (Vec::new(), Vec::new());
-        // Of those that begin at the same row the longest: the others were merged into it.
-        names.sort_unstable_by_key(|(first, last, _)| (*first, u64::MAX - last));
+        names.sort_unstable_by_key(by_rows);
         let mut covered = 0;
         for (first, last, name) in &names {
             if *first != covered + 1 {
@@ -124,7 +123,7 @@ impl Shelf {
         let runs = self.runs.read().unwrap_or_else(PoisonError::into_inner);
         let at = runs.partition_point(|run| run.place.frame < frame.number);
         let run = runs.get(at).filter(|run| run.place.frame == frame.number)?;
-        (run.place.mac != frame.mac || run.run.summary.last + 1 != frame.next_sequence()).then(|| run.path.clone())
+        run.is_of_another_log(frame).then(|| run.path.clone())
     }
 
     /// What all runs say of an id's hash. A run with a damaged block there is made again; the blocks that are whole go on answering.
@@ -154,6 +153,34 @@ impl Shelf {
     pub fn counts(&self) -> (u64, u64) {
         (self.looked_up.load(Relaxed), self.in_vain.load(Relaxed))
     }
+}
+
+/// The file of a run, by its name.
+pub(crate) struct Published {
+    pub first: u64,
+    pub last: u64,
+    pub path: PathBuf,
+}
+
+/// The runs in a data directory, in the order of their rows: of several that cover a row the one that begins first, and of those the longest.
+/// The others are left of a merge; the next start removes them.
+pub(crate) fn published(data: &Path) -> Result<Vec<Published>, RunError> {
+    let folder = data.join(FOLDER);
+    let mut names = names(&folder)?;
+    names.sort_unstable_by_key(by_rows);
+    let mut covered = 0;
+    names.retain(|(first, last, _)| {
+        let counts = *first > covered;
+        covered = if counts { *last } else { covered };
+        counts
+    });
+    let with_path = |(first, last, name): (u64, u64, String)| Published { first, last, path: folder.join(name) };
+    Ok(names.into_iter().map(with_path).collect())
+}
+
+/// Of runs that begin at the same row the longest is first: the others were merged into it.
+fn by_rows((first, last, _): &(u64, u64, String)) -> (u64, u64) {
+    (*first, u64::MAX - last)
 }
 
 /// First row, last row and name of the runs in a folder.

@@ -14,7 +14,8 @@ const ASSETS: u32 = 64;
 const SEGMENT_BYTES: u64 = 64 << 10;
 const LOOKS_MAX: usize = 20_000;
 
-fn register(number: u32) -> Command {
+/// Registers one of many assets.
+pub(crate) fn register(number: u32) -> Command {
     let letter = |n: u32| char::from(b'A' + (n % 26) as u8);
     let code: String = [letter(number / 26), letter(number), 'X'].iter().collect();
     let record = ControlRecord::register(&Asset { number, code, scale: 2 }).canonical();

@@ -51,6 +51,48 @@ impl RunEntry {
     }
 }
 
+/// What a row gives a run, each entry with its id: by the row as a record, not by the bytes that a draft goes by.
+pub fn entries_of(record: &Record, sequence: u64, seed: u64) -> impl Iterator<Item = (u128, RunEntry)> {
+    let used = used_by(record).map(|(institution, id)| (institution, id, IdNote::Used));
+    let closed = closing_of(record).map(|(institution, id, how)| (institution, id, IdNote::Closed(how)));
+    let entry = move |(institution, id, note)| (id, RunEntry::new(hash_id(institution, id, seed), sequence, note));
+    used.into_iter().chain(closed).map(entry)
+}
+
+/// Entries in any order, as two sums of 64 bits over all of them: so two lots of any size are compared without memory. Lots that differ have
+/// the same sums by chance only, whoever made them, as long as nobody knows the keys.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RunTally {
+    keys: [u64; 2],
+    sums: [u64; 2],
+    /// How many.
+    pub entries: u64,
+    /// Those of them that say that a row used an id.
+    pub used: u64,
+}
+
+impl RunTally {
+    /// Of nothing. Tallies with the same keys can be compared.
+    pub fn new(keys: [u64; 2]) -> RunTally {
+        RunTally { keys, sums: [0; 2], entries: 0, used: 0 }
+    }
+
+    /// Of nothing, with the same keys.
+    pub fn emptied(&self) -> RunTally {
+        RunTally::new(self.keys)
+    }
+
+    /// Adds an entry.
+    pub fn add(&mut self, entry: RunEntry) {
+        let both = u128::from(entry.hash) << 64 | u128::from(entry.place);
+        for (sum, key) in self.sums.iter_mut().zip(self.keys) {
+            *sum = sum.wrapping_add(hash_id(0, both, key));
+        }
+        self.entries += 1;
+        self.used += u64::from(entry.note() == Some(IdNote::Used));
+    }
+}
+
 /// A run that is being made from frames that follow each other.
 #[derive(Debug)]
 pub struct RunDraft {
