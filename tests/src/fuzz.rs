@@ -15,6 +15,7 @@ pub mod frame;
 pub mod group;
 pub mod hello;
 pub mod index;
+pub mod pack;
 pub mod reply;
 pub mod request;
 pub mod segment;
@@ -24,6 +25,7 @@ pub mod snapshot_file;
 mod index_file;
 mod log;
 mod memory;
+mod pack_file;
 mod row_bytes;
 mod state_file;
 mod vectors;
@@ -57,6 +59,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     group::TARGET,
     segment::TARGET,
+    pack::TARGET,
     frame::TARGET,
     snapshot::TARGET,
     snapshot_file::TARGET,

@@ -50,6 +50,11 @@ fn a_segment_is_refused_or_recovered_and_no_durable_frame_is_lost_unsaid() {
 }
 
 #[test]
+fn a_pack_is_refused_or_is_what_the_packer_writes() {
+    check("pack");
+}
+
+#[test]
 fn a_row_of_a_frame_is_refused_or_is_laid_out_again_as_the_same_bytes() {
     check("frame");
 }

@@ -100,6 +100,7 @@ pub struct Server {
     local_addr: SocketAddr,
     accept: JoinHandle<()>,
     connections: Rc<Connections>,
+    budget: Arc<Budget>,
 }
 
 /// The connections that are open.
@@ -132,9 +133,9 @@ pub async fn serve<S: Submit>(
     let connections = Rc::new(Connections::default());
     let budget = Arc::new(Budget::new(&options));
     let stages = engine.stages();
-    let context = Rc::new(Context { engine, options, budget, stages, chunks: Default::default() });
+    let context = Rc::new(Context { engine, options, budget: budget.clone(), stages, chunks: Default::default() });
     let accept = tokio::task::spawn_local(accept(listener, context, connections.clone()));
-    Ok(Server { local_addr, accept, connections })
+    Ok(Server { local_addr, accept, connections, budget })
 }
 
 fn check_loopback(addr: SocketAddr) -> Result<(), ServeError> {
@@ -150,6 +151,12 @@ impl Server {
     /// How many connections are open.
     pub fn connections(&self) -> usize {
         self.connections.open.borrow().len()
+    }
+
+    /// Whether nothing is under way: no connection is open, and of each budget over all connections everything is there, neither less nor
+    /// more.
+    pub fn is_idle(&self) -> bool {
+        self.connections() == 0 && self.budget.is_whole()
     }
 
     /// Accepts and takes nothing more, waits until all that was taken is answered and every connection is closed.

@@ -193,6 +193,7 @@ pub struct Budget {
     receiving: Semaphore,
     receiving_max: usize,
     watches: Arc<Semaphore>,
+    watches_max: usize,
     pages: Semaphore,
     pages_max: usize,
     page_replies: Semaphore,
@@ -210,6 +211,7 @@ impl Budget {
         let bytes_max = clamp(options.in_flight_bytes_max);
         let reading_max = clamp(options.reading_bytes_max);
         let receiving_max = clamp(options.receiving_bytes_max);
+        let watches_max = clamp(options.watches_max);
         let pages_max = clamp(options.watch_bytes_max);
         let page_replies_max = clamp(options.watch_replies_bytes_max);
         Budget {
@@ -221,7 +223,8 @@ impl Budget {
             reading_max,
             receiving: Semaphore::new(receiving_max),
             receiving_max,
-            watches: Arc::new(Semaphore::new(clamp(options.watches_max))),
+            watches: Arc::new(Semaphore::new(watches_max)),
+            watches_max,
             pages: Semaphore::new(pages_max),
             pages_max,
             page_replies: Semaphore::new(page_replies_max),
@@ -256,6 +259,20 @@ impl Budget {
                 budget.add_permits(count);
             }
         }
+    }
+
+    /// Whether nothing is taken, and no more was given back than that.
+    pub fn is_whole(&self) -> bool {
+        let budgets = [
+            (&self.rows, self.rows_max),
+            (&self.bytes, self.bytes_max),
+            (&self.reading, self.reading_max),
+            (&self.receiving, self.receiving_max),
+            (&*self.watches, self.watches_max),
+            (&self.pages, self.pages_max),
+            (&self.page_replies, self.page_replies_max),
+        ];
+        budgets.iter().all(|(budget, max)| budget.available_permits() == *max)
     }
 
     /// Room to receive a frame larger than a read chunk. Dropping it gives it back.

@@ -25,6 +25,8 @@ use crate::rng::Rng;
 /// This target: how the bytes are cut (8 bytes), then what is sent.
 pub const TARGET: Target = Target { name: "connection", check, sample, repair, seeds: 6_000 };
 
+/// Turns of the server until everything of a connection that ended is given back, at most.
+const TURNS_MAX: usize = 20_000;
 /// Most frames of a sample behind the hello.
 const FRAMES_MAX: usize = 12;
 
@@ -205,7 +207,14 @@ impl Rig {
             let mut replies = Vec::new();
             let (_, end) = tokio::join!(send, read.read_to_end(&mut replies));
             end.expect("the last reply is not lost to a reset");
-            replies
+            drop(read);
+            for _ in 0..TURNS_MAX {
+                if self.server.is_idle() {
+                    return replies;
+                }
+                tokio::task::yield_now().await;
+            }
+            panic!("the connection is over, and permits are missing or too many");
         });
         Heard { commands: self.script.0.take(), replies: told(&replies) }
     }

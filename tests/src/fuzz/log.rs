@@ -17,7 +17,8 @@ pub const SEGMENT_FILE: &str = "log/0000000001.seg";
 const GROUP_HEADER: usize = 96;
 const FRAME_HEADER: usize = 160;
 const MACED: usize = 128;
-const LEDGER: [u8; 16] = [0x1e; 16];
+/// Id of the ledger.
+pub const LEDGER: [u8; 16] = [0x1e; 16];
 /// Ids and secrets of the chain keys.
 const KEYS: [(u32, [u8; 32]); 2] = [(1, [0x0b; 32]), (3, [0x0c; 32])];
 
@@ -46,6 +47,11 @@ impl Seen {
         Seen { head: frame.head, payload: frame.payload.to_vec(), vouchers: frame.vouchers.to_vec() }
     }
 
+    /// Bytes of it with its header.
+    pub fn bytes(&self) -> u64 {
+        (FRAME_HEADER + self.payload.len() + self.vouchers.len()) as u64
+    }
+
     /// The sequence number after its last one.
     pub fn next_sequence(&self) -> u64 {
         self.head.first_sequence + u64::from(self.head.count)
@@ -68,7 +74,8 @@ fn mac(key: u32, previous: &[u8; 32], header: &[u8]) -> Option<[u8; 32]> {
     Some(mac.finalize().into_bytes().into())
 }
 
-fn chain_start() -> [u8; 32] {
+/// What stands for the MAC in front of the first frame.
+pub fn chain_start() -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(b"florin chain start 1");
     hash.update(LEDGER);
@@ -116,8 +123,10 @@ pub struct Writer {
     /// The file from its first group on.
     pub groups: Vec<u8>,
     number: u64,
-    last_frame: u64,
-    mac: [u8; 32],
+    /// Number of the last frame.
+    pub last_frame: u64,
+    /// Its MAC.
+    pub mac: [u8; 32],
 }
 
 impl Writer {
@@ -126,31 +135,34 @@ impl Writer {
         Writer { salt, groups: Vec::new(), number: 0, last_frame: 0, mac: chain_start() }
     }
 
-    /// Writes a group of frames that follow. Numbers of the frames and their digests are taken from the bytes, not from their heads.
+    /// Appends the next frame to `body`. Its number and its digests are taken from the bytes and from what was written, not from its head.
+    pub fn frame(&mut self, Seen { head, payload, vouchers }: &Seen, body: &mut Vec<u8>) {
+        self.last_frame += 1;
+        let mut header = [0; FRAME_HEADER];
+        put(&mut header, 0, b"FLFR");
+        put(&mut header, 4, &1u32.to_le_bytes());
+        put(&mut header, 8, &LEDGER);
+        put(&mut header, 24, &self.last_frame.to_le_bytes());
+        put(&mut header, 32, &head.first_sequence.to_le_bytes());
+        put(&mut header, 40, &head.time_ns.to_le_bytes());
+        let numbers = [head.count, head.key_id, payload.len() as u32, vouchers.len() as u32];
+        for (at, number) in numbers.iter().enumerate() {
+            put(&mut header, 48 + 4 * at, &number.to_le_bytes());
+        }
+        put(&mut header, 64, blake3::hash(payload).as_bytes());
+        put(&mut header, 96, blake3::hash(vouchers).as_bytes());
+        self.mac = mac(head.key_id, &self.mac, &header[..MACED]).expect("a key of the ring");
+        put(&mut header, MACED, &self.mac);
+        body.extend_from_slice(&header);
+        body.extend_from_slice(payload);
+        body.extend_from_slice(vouchers);
+    }
+
+    /// Writes a group of frames that follow.
     pub fn group(&mut self, frames: &[Seen]) {
         let mut body = Vec::new();
         let durable_upto = self.last_frame;
-        for Seen { head, payload, vouchers } in frames {
-            self.last_frame += 1;
-            let mut header = [0; FRAME_HEADER];
-            put(&mut header, 0, b"FLFR");
-            put(&mut header, 4, &1u32.to_le_bytes());
-            put(&mut header, 8, &LEDGER);
-            put(&mut header, 24, &self.last_frame.to_le_bytes());
-            put(&mut header, 32, &head.first_sequence.to_le_bytes());
-            put(&mut header, 40, &head.time_ns.to_le_bytes());
-            let numbers = [head.count, head.key_id, payload.len() as u32, vouchers.len() as u32];
-            for (at, number) in numbers.iter().enumerate() {
-                put(&mut header, 48 + 4 * at, &number.to_le_bytes());
-            }
-            put(&mut header, 64, blake3::hash(payload).as_bytes());
-            put(&mut header, 96, blake3::hash(vouchers).as_bytes());
-            self.mac = mac(head.key_id, &self.mac, &header[..MACED]).expect("a key of the ring");
-            put(&mut header, MACED, &self.mac);
-            body.extend_from_slice(&header);
-            body.extend_from_slice(payload);
-            body.extend_from_slice(vouchers);
-        }
+        frames.iter().for_each(|frame| self.frame(frame, &mut body));
         self.number += 1;
         let mut header = [0; GROUP_HEADER];
         put(&mut header, 0, b"FLGR");
@@ -171,6 +183,25 @@ impl Writer {
     }
 }
 
+/// A random frame that goes on behind these numbers, with less than so many bytes of payload.
+pub fn random_frame(rng: &mut Rng, (number, first_sequence): (u64, u64), largest: usize) -> Seen {
+    let payload: Vec<u8> = (0..rng.below(largest)).map(|_| rng.word() as u8).collect();
+    let vouchers: Vec<u8> = (0..rng.pick(&[0, 0, 5, 100])).map(|_| rng.word() as u8).collect();
+    let head = FrameHead {
+        number,
+        first_sequence,
+        count: rng.pick(&[0, 1, 1, 5, 8_190]),
+        key_id: rng.pick(&[1, 3, 3]),
+        time_ns: rng.word(),
+        payload_bytes: 0,
+        vouchers_bytes: 0,
+        digest: [0; 32],
+        vouchers_digest: [0; 32],
+        mac: [0; 32],
+    };
+    Seen { head, payload, vouchers }
+}
+
 /// Random groups with random frames, as many as fit with blocks to spare; some are empty. Gives the writer and the number of frames.
 pub fn random_groups(rng: &mut Rng, salt: u64) -> (Vec<u8>, u64) {
     let mut writer = Writer::new(salt);
@@ -180,23 +211,9 @@ pub fn random_groups(rng: &mut Rng, salt: u64) -> (Vec<u8>, u64) {
         let frames: Vec<Seen> = (0..rng.pick(&[0, 1, 1, 2, 3]))
             .map(|_| {
                 number += 1;
-                let payload: Vec<u8> = (0..rng.below(largest)).map(|_| rng.word() as u8).collect();
-                let vouchers: Vec<u8> = (0..rng.pick(&[0, 0, 5, 100])).map(|_| rng.word() as u8).collect();
-                let count = rng.pick(&[0, 1, 1, 5, 8_190]);
-                let head = FrameHead {
-                    number,
-                    first_sequence: sequence,
-                    count,
-                    key_id: rng.pick(&[1, 3, 3]),
-                    time_ns: rng.word(),
-                    payload_bytes: 0,
-                    vouchers_bytes: 0,
-                    digest: [0; 32],
-                    vouchers_digest: [0; 32],
-                    mac: [0; 32],
-                };
-                sequence += u64::from(count);
-                Seen { head, payload, vouchers }
+                let frame = random_frame(rng, (number, sequence), largest);
+                sequence = frame.next_sequence();
+                frame
             })
             .collect();
         writer.group(&frames);
@@ -267,36 +284,41 @@ pub fn repair_groups(groups: &mut [u8], salt: u64, repair: Repair) {
         }
         let start = at + GROUP_HEADER;
         let end = start.saturating_add(body_bytes as usize).min(groups.len());
-        let mut frame = start;
-        while repair != Repair::Checksums && frame + FRAME_HEADER <= end {
-            let [payload, vouchers] =
-                [56, 60].map(|at| u32_at(groups, frame + at).expect("within the header") as usize);
-            let payload_end = (frame + FRAME_HEADER).saturating_add(payload).min(end);
-            let vouchers_end = payload_end.saturating_add(vouchers).min(end);
-            if repair == Repair::Numbers {
-                last_frame += 1;
-                put(groups, frame + 24, &last_frame.to_le_bytes());
-                put(groups, frame + 32, &sequence.to_le_bytes());
-                sequence = sequence.wrapping_add(u64::from(u32_at(groups, frame + 48).expect("within the header")));
-            }
-            let digests = [
-                blake3::hash(&groups[frame + FRAME_HEADER..payload_end]),
-                blake3::hash(&groups[payload_end..vouchers_end]),
-            ];
-            put(groups, frame + 64, digests[0].as_bytes());
-            put(groups, frame + 96, digests[1].as_bytes());
-            let key = u32_at(groups, frame + 52).expect("within the header");
-            if let Some(mac) = mac(key, &chain, &groups[frame..frame + MACED]) {
-                put(groups, frame + MACED, &mac);
-                chain = mac;
-            }
-            frame = vouchers_end;
+        if repair != Repair::Checksums {
+            let numbers = (repair == Repair::Numbers).then_some((&mut last_frame, &mut sequence));
+            repair_frames(&mut groups[start..end], &mut chain, numbers);
         }
         let body_crc = crc(salt, &groups[start..end]);
         put(groups, at + 64, &body_crc);
         let header_crc = crc(salt, &groups[at..at + GROUP_HEADER - 4]);
         put(groups, at + GROUP_HEADER - 4, &header_crc);
         at = end.next_multiple_of(BLOCK);
+    }
+}
+
+/// Makes digests and chain of frames right again as far as their lengths lead, and their numbers, if the last ones are given.
+pub fn repair_frames(frames: &mut [u8], chain: &mut [u8; 32], mut numbers: Option<(&mut u64, &mut u64)>) {
+    let mut at = 0;
+    while at + FRAME_HEADER <= frames.len() {
+        let [payload, vouchers] = [56, 60].map(|field| u32_at(frames, at + field).expect("within the header") as usize);
+        let payload_end = (at + FRAME_HEADER).saturating_add(payload).min(frames.len());
+        let vouchers_end = payload_end.saturating_add(vouchers).min(frames.len());
+        if let Some((last_frame, sequence)) = &mut numbers {
+            **last_frame += 1;
+            put(frames, at + 24, &last_frame.to_le_bytes());
+            put(frames, at + 32, &sequence.to_le_bytes());
+            **sequence = sequence.wrapping_add(u64::from(u32_at(frames, at + 48).expect("within the header")));
+        }
+        let digests =
+            [blake3::hash(&frames[at + FRAME_HEADER..payload_end]), blake3::hash(&frames[payload_end..vouchers_end])];
+        put(frames, at + 64, digests[0].as_bytes());
+        put(frames, at + 96, digests[1].as_bytes());
+        let key = u32_at(frames, at + 52).expect("within the header");
+        if let Some(mac) = mac(key, chain, &frames[at..at + MACED]) {
+            put(frames, at + MACED, &mac);
+            *chain = mac;
+        }
+        at = vouchers_end;
     }
 }
 

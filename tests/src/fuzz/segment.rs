@@ -72,7 +72,8 @@ fn check_accepted(file: &[u8], report: &RecoveryReport, frames: &[Seen]) {
     assert!(!proof, "what stands behind says that durable frames are lost");
 }
 
-fn recover(memory: &Memory) -> Result<(RecoveryReport, Vec<Seen>), RecoverError<Infallible>> {
+/// Recovers a log.
+pub(super) fn recover(memory: &Memory) -> Result<(RecoveryReport, Vec<Seen>), RecoverError<Infallible>> {
     thread_local! {
         /// A lock is on a real directory; each thread has its own.
         static DATA: (tempfile::TempDir, PathBuf) = {
