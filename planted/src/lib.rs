@@ -47,6 +47,12 @@ faults! {
     TornTailLeft,
     /// What a start recovered is not synced before it is served.
     RecoveredNotSynced,
+    /// Raw segments are removed before the name of their pack is durable.
+    RawRemovedEarly,
+    /// A pack is written wrong and not read back.
+    PackNotReadBack,
+    /// The digest of a pack's header is not compared.
+    PackDigestIgnored,
 
     // The rules.
     /// A vote in doubt is taken for a yes.
@@ -97,6 +103,14 @@ faults! {
     SnapshotNotSynced,
     /// Replies leave before their frame is durable.
     ReplyBeforeDurable,
+
+    // The server.
+    /// The checksum of a payload is not compared.
+    PayloadChecksumIgnored,
+    /// Requests that were handed over together are all answered under the number of the first.
+    AnswersMixedUp,
+    /// Permits are given back twice.
+    PermitsGivenBackTwice,
 }
 
 /// The variable that names the fault of a process.

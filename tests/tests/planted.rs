@@ -17,7 +17,8 @@ enum Family {
     CrashExplorer,
     Damage,
     ChangedFrames,
-    Fuzzing,
+    /// The fuzz target of this name.
+    Fuzzing(&'static str),
     Kills,
     FailedCalls,
     PowerCuts,
@@ -41,6 +42,9 @@ const CASES: &[Case] = &[
     Case(Fault::OpeningGroupMissing, Damage, 20, &["a start had served frames"]),
     Case(Fault::TornTailLeft, CrashExplorer, 4, &["the tail was cleared"]),
     Case(Fault::RecoveredNotSynced, CrashExplorer, 2, &["an honest crash is refused"]),
+    Case(Fault::RawRemovedEarly, CrashExplorer, 2, &["an honest crash is refused"]),
+    Case(Fault::PackNotReadBack, CrashExplorer, 2, &["an honest crash is refused", "after an end in order"]),
+    Case(Fault::PackDigestIgnored, Fuzzing("pack"), 500, &["a pack that no packer writes"]),
     Case(Fault::DoubtTakenForYes, Simulator, 20, &["I2: "]),
     Case(Fault::VoteAtBest, Simulator, 20, &["I9: "]),
     Case(Fault::DoubtPromisedAsCertain, Simulator, 20, &["I3: "]),
@@ -61,13 +65,27 @@ const CASES: &[Case] = &[
     Case(Fault::RepeatNotCompared, Simulator, 20, &["I9: "]),
     Case(Fault::SnapshotWithoutHolds, Simulator, 20, &["I7: "]),
     Case(Fault::FrameOrderIgnored, ChangedFrames, 10, &["a changed log was accepted and does not add up"]),
-    Case(Fault::ReservedIgnored, Fuzzing, 400_000, &["assertion `left == right` failed: row "]),
+    Case(Fault::ReservedIgnored, Fuzzing("frame"), 400_000, &["assertion `left == right` failed: row "]),
     Case(Fault::SnapshotNotSynced, PowerCuts, 20, &["every one that was published is good"]),
     Case(Fault::ReplyBeforeDurable, Kills, 20, &["what was in the log is gone", "what was answered is not there"]),
+    Case(Fault::PayloadChecksumIgnored, Fuzzing("connection"), 100, &["assertion `left == right` failed"]),
+    Case(Fault::AnswersMixedUp, Fuzzing("connection"), 300, &["assertion `left == right` failed"]),
+    Case(Fault::PermitsGivenBackTwice, Fuzzing("connection"), 40, &["permits are missing or too many"]),
 ];
 
 impl Family {
-    const ALL: [Family; 8] = [Simulator, CrashExplorer, Damage, ChangedFrames, Fuzzing, Kills, FailedCalls, PowerCuts];
+    const ALL: [Family; 10] = [
+        Simulator,
+        CrashExplorer,
+        Damage,
+        ChangedFrames,
+        Fuzzing("frame"),
+        Fuzzing("pack"),
+        Fuzzing("connection"),
+        Kills,
+        FailedCalls,
+        PowerCuts,
+    ];
 
     /// Seeds or rounds of its short version, which runs with every run of the tests.
     fn short(self) -> u64 {
@@ -76,7 +94,7 @@ impl Family {
             CrashExplorer => 8,
             Damage => 60,
             ChangedFrames => 100,
-            Fuzzing => target("frame").expect("the decoder of frames").seeds,
+            Fuzzing(name) => target(name).expect("a target").seeds,
             Kills => 50,
             FailedCalls => 40,
             PowerCuts => 20,
@@ -88,7 +106,7 @@ impl Family {
         match self {
             Simulator => 40,
             CrashExplorer => 1,
-            Fuzzing => 20_000,
+            Fuzzing(_) => self.short() / 20,
             Damage | ChangedFrames | Kills | FailedCalls | PowerCuts => 10,
         }
     }
@@ -101,7 +119,7 @@ impl Family {
             CrashExplorer => (env!("CARGO_BIN_EXE_crashes"), ["--seeds", &seeds].to_vec()),
             Damage => (env!("CARGO_BIN_EXE_damage"), ["--seeds", &seeds].to_vec()),
             ChangedFrames => (env!("CARGO_BIN_EXE_mutations"), ["--seeds", &seeds].to_vec()),
-            Fuzzing => (env!("CARGO_BIN_EXE_fuzz"), ["--target", "frame", "--seeds", &seeds].to_vec()),
+            Fuzzing(name) => (env!("CARGO_BIN_EXE_fuzz"), ["--target", name, "--seeds", &seeds].to_vec()),
             Kills => (env!("CARGO_BIN_EXE_faults"), ["kill", "--rounds", &rounds].to_vec()),
             FailedCalls => (env!("CARGO_BIN_EXE_faults"), ["strace", "--rounds", &rounds].to_vec()),
             PowerCuts => (env!("CARGO_BIN_EXE_faults"), ["power-cut", "--rounds", &rounds].to_vec()),

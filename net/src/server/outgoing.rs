@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use florin_core::entry::PostReply;
 use florin_core::outcome::Outcome;
 use florin_engine::{Reply, Stage, Stages};
+use florin_planted::{Fault, planted};
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
@@ -275,6 +276,9 @@ impl Outgoing {
         }
         self.state().in_flight -= cost;
         self.budget.give_back(cost);
+        if planted(Fault::PermitsGivenBackTwice) {
+            self.budget.give_back(cost);
+        }
         self.room.notify_waiters();
     }
 }
@@ -380,7 +384,8 @@ impl InEngine {
     }
 
     fn asked_by(&self, part: &Part) -> replies::Asked {
-        replies::Asked { request: part.request, ..self.asked }
+        let request = if planted(Fault::AnswersMixedUp) { self.asked.request } else { part.request };
+        replies::Asked { request, ..self.asked }
     }
 
     fn end_at_stop(&self, request: u64) {

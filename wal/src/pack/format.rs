@@ -6,6 +6,7 @@ use crate::group::LogEnd;
 use crate::ledger::LedgerId;
 use crate::limits::{BLOCK_BYTES, FIRST_SEGMENT, FORMAT_VERSION, PACK_HEADER_BYTES, PACK_SEGMENTS_MAX, to_blocks};
 use crate::segments::PackRange;
+use florin_planted::{Fault, planted};
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -185,7 +186,8 @@ impl PackHead {
         let frames_offset = header_bytes(segments);
         let header = bytes.get(..frames_offset as usize).ok_or("the file is cut short")?;
         let (digested, digest) = header.split_at(header.len() - DIGEST_BYTES);
-        if blake3::hash(digested) != <[u8; DIGEST_BYTES]>::try_from(digest).expect("of this length") {
+        let is_whole = blake3::hash(digested) == <[u8; DIGEST_BYTES]>::try_from(digest).expect("of this length");
+        if !is_whole && !planted(Fault::PackDigestIgnored) {
             return Err("its header does not match its digest");
         }
         let (rows, rest) = digested[PACK_HEADER_BYTES..].split_at(segments * PACK_ROW_BYTES);

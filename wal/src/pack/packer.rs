@@ -14,6 +14,7 @@ use crate::limits::{BLOCK_BYTES, FIRST_SEGMENT, GROUP_HEADER_BYTES};
 use crate::segments::{LOG_FOLDER, PackRange, pack_range, segment_name, segment_ordinal};
 use crate::storage::{Access, Storage};
 use crate::writer::Shared;
+use florin_planted::{Fault, planted};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -106,7 +107,9 @@ impl Packer {
         }
         let pack = made?;
         self.storage.rename(&new, &name).map_err(PackError::io(&name, 0))?;
-        self.sync_directory()?;
+        if !planted(Fault::RawRemovedEarly) {
+            self.sync_directory()?;
+        }
         let pack_bytes = pack.file_bytes();
         self.shared.packs.publish(pack);
         for segment in segments {
