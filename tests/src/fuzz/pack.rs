@@ -11,7 +11,7 @@ use super::{Target, Verdict, u64_at};
 use crate::rng::Rng;
 
 /// This target: a byte with the segments that the file's name says, less one, then the file.
-pub const TARGET: Target = Target { name: "pack", check, sample, repair, seeds: 3_000 };
+pub const TARGET: Target = Target { name: "pack", check, sample, repair, seeds: 1_500 };
 
 /// Most segments that a name says.
 const SEGMENTS_MAX: u8 = 64;
