@@ -1,5 +1,5 @@
-//! Lays frames out as groups and writes them: the log without threads or channels. One group at a time, the next only
-//! after the sync of the last one returned; after a failure it is not used again.
+//! Lays frames out as groups and writes them: the log without threads or channels. A group is written only after the sync of the last
+//! one returned; the next may be laid out meanwhile. After a failure it is not used again.
 
 use crate::block::Blocks;
 use crate::error::LogFailure;
@@ -17,6 +17,7 @@ use crate::storage::{Access, Storage, StorageFile};
 use crate::watermark::Watermark;
 use crc32fast::Hasher;
 use florin_planted::{Fault, planted};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Where the log goes on.
@@ -69,6 +70,48 @@ pub(crate) struct Written {
     pub began: Option<SegmentHead>,
     /// Whether the watermark was written too.
     pub watermark: bool,
+    /// The last frame up to its end.
+    pub last_frame: u64,
+    /// Where the group behind it goes.
+    pub position: Position,
+}
+
+/// A group that is laid out: what is to be written, and where.
+pub(crate) struct Outgoing {
+    file: Arc<dyn StorageFile>,
+    ordinal: u64,
+    memory: Blocks,
+    /// What of the memory is written, and where in the file.
+    part: Range<usize>,
+    at: u64,
+    written: Written,
+}
+
+impl Outgoing {
+    /// Bytes to write.
+    pub(crate) fn bytes(&self) -> usize {
+        self.part.len()
+    }
+
+    /// The last frame up to its end.
+    pub(crate) fn last_frame(&self) -> u64 {
+        self.written.last_frame
+    }
+
+    /// Writes it and syncs it.
+    pub(crate) fn write(&self) -> Result<(), LogFailure> {
+        let (name, out) = (|| segment_name(self.ordinal), &self.memory.bytes()[self.part.clone()]);
+        self.file.write_at(out, self.at).map_err(|source| LogFailure::Write {
+            file: name(),
+            offset: self.at,
+            bytes: out.len(),
+            source: Arc::new(source),
+        })?;
+        let synced = if planted(Fault::GroupNotSynced) { Ok(()) } else { self.file.sync() };
+        synced
+            .or_else(|error| if planted(Fault::SyncTriedAgain) { self.file.sync() } else { Err(error) })
+            .map_err(|source| LogFailure::Sync { file: name(), source: Arc::new(source) })
+    }
 }
 
 /// Builds and writes groups.
@@ -77,11 +120,13 @@ pub(crate) struct GroupWriter {
     keys: KeyRing,
     watermark: Watermark,
     end: LogEnd,
-    file: Option<Box<dyn StorageFile>>,
+    file: Option<Arc<dyn StorageFile>>,
     /// Set while the group under construction begins a segment.
     begins: bool,
     /// One block for a segment's first block, then the group: one write either way.
     memory: Blocks,
+    /// The same for the next one; not here while a group is on its way to the disk.
+    other: Option<Blocks>,
     /// Body bytes of the group under construction.
     body: usize,
     body_crc: Hasher,
@@ -107,6 +152,7 @@ impl GroupWriter {
             file: None,
             begins: false,
             memory: Blocks::new(BLOCK_BYTES + largest),
+            other: Some(Blocks::new(BLOCK_BYTES + largest)),
             body: 0,
             body_crc: Hasher::new(),
             frames: 0,
@@ -153,6 +199,7 @@ impl GroupWriter {
     /// Goes to the next segment, which is ready. Its first block is written with the next group.
     pub(crate) fn begin_segment(&mut self, salt: u64) -> Result<(), LogFailure> {
         assert!(self.frames == 0 && !self.begins, "a group never spans segments, and a segment has a group");
+        assert!(self.other.is_some(), "the last group of the segment before is durable");
         let ordinal = self.next_segment();
         self.file = Some(self.open_file(ordinal)?);
         self.end.segment = Some(SegmentHead {
@@ -172,9 +219,10 @@ impl GroupWriter {
         Ok(())
     }
 
-    fn open_file(&self, ordinal: u64) -> Result<Box<dyn StorageFile>, LogFailure> {
+    fn open_file(&self, ordinal: u64) -> Result<Arc<dyn StorageFile>, LogFailure> {
         let file = segment_name(ordinal);
-        self.storage.open(&file, Access::Blocks).map_err(|source| LogFailure::Open { file, source: Arc::new(source) })
+        let opened = self.storage.open(&file, Access::Blocks);
+        opened.map(Arc::from).map_err(|source| LogFailure::Open { file, source: Arc::new(source) })
     }
 
     fn reset(&mut self) {
@@ -222,9 +270,22 @@ impl GroupWriter {
         self.end.mac = mac;
     }
 
-    /// Writes the group, empty or not, and syncs it. A group that begins a segment and an empty one are followed by
-    /// the watermark, before anybody learns that they are durable.
+    /// Whether the group under construction has a frame.
+    pub(crate) fn has_frames(&self) -> bool {
+        self.frames > 0
+    }
+
+    /// Writes the group, empty or not, and syncs it.
     pub(crate) fn write(&mut self) -> Result<Written, LogFailure> {
+        let outgoing = self.close()?;
+        outgoing.write()?;
+        self.finish(outgoing)
+    }
+
+    /// Ends the group under construction, empty or not. The next one can be laid out while it is written, and is closed only once this
+    /// one is finished.
+    pub(crate) fn close(&mut self) -> Result<Outgoing, LogFailure> {
+        let next = self.other.take().expect("one group at a time is on its way to the disk");
         let segment = self.end.segment.expect("a segment was begun");
         let offset = self.end.offset;
         let head = GroupHead {
@@ -247,38 +308,43 @@ impl GroupWriter {
         } else {
             BLOCK_BYTES
         };
-        let out = &self.memory.bytes()[from..BLOCK_BYTES + bytes];
-        let at = offset - (BLOCK_BYTES - from) as u64;
         if planted(Fault::MarkBeforeSync) {
             self.watermark.advance(self.end.last_frame, head.number, segment.ordinal)?;
         }
-        let file = self.file.as_ref().expect("the segment's file is open");
-        file.write_at(out, at).map_err(|source| LogFailure::Write {
-            file: segment_name(segment.ordinal),
-            offset: at,
-            bytes: out.len(),
-            source: Arc::new(source),
-        })?;
-        let synced = if planted(Fault::GroupNotSynced) { Ok(()) } else { file.sync() };
-        synced
-            .or_else(|error| if planted(Fault::SyncTriedAgain) { file.sync() } else { Err(error) })
-            .map_err(|source| LogFailure::Sync { file: segment_name(segment.ordinal), source: Arc::new(source) })?;
-        let mut written = Written {
-            frames: self.frames,
-            frame_bytes: self.frame_bytes,
-            disk_bytes: out.len() as u64,
-            began: self.begins.then_some(segment),
-            watermark: false,
-        };
-        self.durable = self.end.last_frame;
         self.end.offset = offset + bytes as u64;
         self.end.next_group += 1;
-        if self.begins || self.frames == 0 {
+        let part = from..BLOCK_BYTES + bytes;
+        let written = Written {
+            frames: self.frames,
+            frame_bytes: self.frame_bytes,
+            disk_bytes: part.len() as u64,
+            began: self.begins.then_some(segment),
+            watermark: false,
+            last_frame: self.end.last_frame,
+            position: self.end.position(),
+        };
+        self.begins = false;
+        self.reset();
+        Ok(Outgoing {
+            file: Arc::clone(self.file.as_ref().expect("the segment's file is open")),
+            ordinal: segment.ordinal,
+            memory: std::mem::replace(&mut self.memory, next),
+            part,
+            at: offset - (BLOCK_BYTES - from) as u64,
+            written,
+        })
+    }
+
+    /// Takes note that a group was written and synced. One that begins a segment and an empty one are followed by the watermark, before
+    /// anybody learns that they are durable.
+    pub(crate) fn finish(&mut self, outgoing: Outgoing) -> Result<Written, LogFailure> {
+        let Outgoing { memory, mut written, .. } = outgoing;
+        self.other = Some(memory);
+        self.durable = written.last_frame;
+        if written.began.is_some() || written.frames == 0 {
             self.mark()?;
             written.watermark = true;
         }
-        self.begins = false;
-        self.reset();
         Ok(written)
     }
 

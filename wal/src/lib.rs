@@ -19,6 +19,7 @@ mod copy;
 mod copy_upto;
 mod create;
 mod disk;
+mod disk_thread;
 mod error;
 mod evidence;
 mod format;

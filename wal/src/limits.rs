@@ -49,11 +49,17 @@ pub const AHEAD_BYTES: usize = 256 << 10;
 pub const AHEAD_BATCHES: usize = 8;
 /// Bytes of the writer's copy, digest and checksum step: the three passes over one piece run in the L2 cache.
 pub const COPY_CHUNK_BYTES: usize = 128 << 10;
+/// Bytes of a group from which on another thread writes it while the next one is laid out: it takes a millisecond or so, a wake-up
+/// 10 to 90 µs.
+pub const WRITTEN_APART_BYTES: usize = 512 << 10;
 /// Bytes zeroed at once when a segment is filled ahead.
 pub const FILL_CHUNK_BYTES: usize = 1 << 20;
 /// Bytes a second at which spares are zeroed beside a running log. Unthrottled filling lifted the p99.9 of a write
-/// from 1 to 60 ms here, 60 MB/s to 1.8 ms. A log that writes faster than this is kept up with.
+/// from 1 to 60 ms here, 60 MB/s to 1.8 ms. A log that writes faster than this has the disk for itself and takes the spare unfilled, if
+/// its space is set aside; else it is kept up with.
 pub const FILL_PACE_BYTES_PER_SECOND: u64 = 60_000_000;
+/// Milliseconds over which it is found out how fast the log is written.
+pub const SPEED_OVER_MS: u64 = 100;
 /// Segments whose space is reserved beyond the spares that are filled, so that a fast writer waits for zeros to be
 /// written and is not told that the disk is full.
 pub const SEGMENTS_RESERVED_AHEAD: u64 = 1;

@@ -4,6 +4,7 @@
 use crate::ahead::walk_ahead;
 use crate::block::Blocks;
 use crate::disk::{IoMode, IoReport};
+use crate::disk_thread::{DISK_THREAD, DiskThread};
 use crate::error::{LogFailure, RecoverError, StartError};
 use crate::evidence;
 use crate::format::{SegmentHead, WatermarkSlot};
@@ -11,7 +12,7 @@ use crate::frame::Frame;
 use crate::group::{GroupWriter, LogEnd};
 use crate::key::KeyRing;
 use crate::ledger::LedgerManifest;
-use crate::limits::{FIRST_SEGMENT, FRAME_BYTES_DEFAULT, OUTSTANDING_FRAMES_MAX, frame_bytes_max};
+use crate::limits::{FIRST_SEGMENT, FRAME_BYTES_DEFAULT, OUTSTANDING_FRAMES_MAX, WRITTEN_APART_BYTES, frame_bytes_max};
 use crate::lock::DataLock;
 use crate::on_disk::LogOnDisk;
 use crate::pack::format::PackHead;
@@ -33,6 +34,7 @@ use florin_planted::{Fault, planted};
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 /// How a log is run.
 #[derive(Clone, Debug)]
@@ -53,6 +55,8 @@ pub struct LogOptions {
     /// The last frame of which the caller knows all that it and those before it did: what stands in segments before its own is not read.
     /// The caller compares the frame's MAC with the one that it knows. 0: all is read.
     pub known: u64,
+    /// Bytes of a group from which on it is written by a thread of its own, so that the next one is laid out meanwhile.
+    pub written_apart_from: usize,
 }
 
 impl Default for LogOptions {
@@ -65,6 +69,7 @@ impl Default for LogOptions {
             snapshot: 0,
             ids: 0,
             known: 0,
+            written_apart_from: WRITTEN_APART_BYTES,
         }
     }
 }
@@ -211,7 +216,16 @@ impl Recovered {
         let failed = |name| move |source| StartError::Thread { name, source };
         let allocator = thread("log-spares").spawn(move || spares.run()).map_err(failed("log-spares"))?;
         let reader = LogReader::new(storage, keys, manifest, Arc::clone(&shared));
-        let body = WriterThread { group, frames, shared: Arc::clone(&shared), on_durable };
+        let disk = DiskThread::start().map_err(failed(DISK_THREAD))?;
+        let body = WriterThread {
+            group,
+            disk,
+            apart_from: options.written_apart_from,
+            frames,
+            shared: Arc::clone(&shared),
+            on_durable,
+            first_appended: Instant::now(),
+        };
         let writer = thread("log-writer").spawn(move || body.run(on_failure)).map_err(|source| {
             room.change(|state| state.stopped = true);
             StartError::Thread { name: "log-writer", source }

@@ -5,7 +5,8 @@
 
 use crate::block::Blocks;
 use crate::limits::{
-    ALLOCATE_RETRY_MS_MAX, ALLOCATE_RETRY_MS_MIN, FILL_CHUNK_BYTES, FILL_PACE_BYTES_PER_SECOND, SEGMENTS_RESERVED_AHEAD,
+    ALLOCATE_RETRY_MS_MAX, ALLOCATE_RETRY_MS_MIN, FILL_CHUNK_BYTES, FILL_PACE_BYTES_PER_SECOND,
+    SEGMENTS_RESERVED_AHEAD, SPEED_OVER_MS,
 };
 use crate::room::{Position, RoomKeeper, RoomState};
 use crate::segments::{LOG_FOLDER, segment_name};
@@ -26,6 +27,26 @@ pub(crate) struct SpareMaker {
     reserves: bool,
     /// The segment that could not be allocated; only getting past it ends the failure.
     failed: u64,
+    speed: Speed,
+}
+
+/// How fast the log is written.
+struct Speed {
+    /// When it was looked at, and where the log was then.
+    since: Instant,
+    place: u128,
+    bytes_per_second: u64,
+}
+
+impl Speed {
+    /// Takes note of where the log is. A group of a slow disk takes tens of milliseconds, so shorter spans say nothing.
+    fn look(&mut self, now: Instant, place: u128) {
+        let gone = now - self.since;
+        if gone >= Duration::from_millis(SPEED_OVER_MS) {
+            let bytes = place.saturating_sub(self.place) * 1_000_000_000 / gone.as_nanos();
+            *self = Speed { since: now, place, bytes_per_second: u64::try_from(bytes).unwrap_or(u64::MAX) };
+        }
+    }
 }
 
 /// A segment on its way to being ready.
@@ -49,7 +70,11 @@ enum Work {
 impl SpareMaker {
     pub(crate) fn new(storage: Arc<dyn Storage>, room: Arc<RoomKeeper>, segment_bytes: u64, spares: u64) -> SpareMaker {
         let zeros = Blocks::new(FILL_CHUNK_BYTES.min(segment_bytes as usize));
-        SpareMaker { storage, room, segment_bytes, spares, zeros, filling: None, reserves: true, failed: 0 }
+        let speed = Speed { since: Instant::now(), place: 0, bytes_per_second: 0 };
+        let mut maker =
+            SpareMaker { storage, room, segment_bytes, spares, zeros, filling: None, reserves: true, failed: 0, speed };
+        maker.speed.place = maker.place(maker.room.lock().position);
+        maker
     }
 
     /// Makes all segments up to `ordinal` ready now, as fast as the disk goes. For a start that needs one.
@@ -198,33 +223,52 @@ impl SpareMaker {
         self.reserves && ordinal <= self.room.lock().reserved_upto
     }
 
-    /// Lets the log have the disk for as long as a chunk may take, unless the writer comes near.
-    fn pace(&self) {
-        let Some(filling) = &self.filling else { return };
-        let time = Duration::from_nanos(self.zeros.len() as u64 * 1_000_000_000 / FILL_PACE_BYTES_PER_SECOND);
-        let until = Instant::now() + time;
-        let mut state = self.room.lock();
-        while !state.stopped && !self.hurry(filling, &state) {
+    /// Lets the log have the disk for as long as a chunk may take, unless the writer comes near; and for as long as it writes faster than
+    /// the zeros may be, if it can have the segment unfilled.
+    fn pace(&mut self) {
+        let chunk = self.zeros.len() as u64;
+        let time = Duration::from_nanos(chunk * 1_000_000_000 / FILL_PACE_BYTES_PER_SECOND);
+        let room = Arc::clone(&self.room);
+        let mut until = Instant::now() + time;
+        let mut state = room.lock();
+        while let Some(filling) = &self.filling
+            && !state.stopped
+            && !self.hurry(filling, &state)
+        {
             let now = Instant::now();
             if now >= until {
-                break;
+                let unfilled = self.serves_unfilled(filling, &state);
+                let place = self.place(state.position);
+                self.speed.look(now, place);
+                if !unfilled || self.speed.bytes_per_second <= FILL_PACE_BYTES_PER_SECOND {
+                    break;
+                }
+                until = now + time;
             }
-            state = self.room.wait_at_most(state, until - now);
+            state = room.wait_at_most(state, until - now);
         }
+    }
+
+    /// Bytes of log in front of a position.
+    fn place(&self, at: Position) -> u128 {
+        u128::from(at.segment) * u128::from(self.segment_bytes) + u128::from(at.offset)
+    }
+
+    /// Whether the writer can have the segment as it is.
+    fn serves_unfilled(&self, filling: &Filling, state: &RoomState) -> bool {
+        self.reserves && filling.ordinal <= state.reserved_upto && filling.offset >= filling.existing
     }
 
     /// Whether there is no time to lose: the writer waits, or nothing is ready behind its segment and the fill is not a
     /// quarter ahead of the writer's own progress. If the space is set aside the writer can have it unfilled, and zeros
     /// written in a hurry would only take the disk from it.
     fn hurry(&self, filling: &Filling, state: &RoomState) -> bool {
-        let reserved = self.reserves && filling.ordinal <= state.reserved_upto && filling.offset >= filling.existing;
-        if state.waiting || reserved || state.ready_upto > state.position.segment {
+        if state.waiting || self.serves_unfilled(filling, state) || state.ready_upto > state.position.segment {
             return state.waiting;
         }
-        let place = |at: Position| u128::from(at.segment) * u128::from(self.segment_bytes) + u128::from(at.offset);
-        let from = place(filling.from);
-        let distance = place(Position { segment: filling.ordinal, offset: 0 }).saturating_sub(from);
-        let gone = place(state.position).saturating_sub(from);
+        let from = self.place(filling.from);
+        let distance = self.place(Position { segment: filling.ordinal, offset: 0 }).saturating_sub(from);
+        let gone = self.place(state.position).saturating_sub(from);
         u128::from(filling.offset) * distance * 4 < gone * u128::from(self.segment_bytes) * 5
     }
 

@@ -1,14 +1,16 @@
-//! The one thread that writes the log: takes everything queued, writes and syncs it as one group, reports it, and takes
-//! what has come meanwhile. The only timer is the seal's. After a failure it never writes again.
+//! The one thread that makes the log: takes everything queued, writes and syncs it as one group, reports it, and takes
+//! what has come meanwhile. A large group is written by another thread (`disk_thread`), and what comes until that is done is laid out behind
+//! it. The only timer is the seal's. After a failure it never writes again.
 
+use crate::disk_thread::DiskThread;
 use crate::error::LogFailure;
-use crate::group::{GroupWriter, NewFrame, Written};
+use crate::group::{GroupWriter, NewFrame, Outgoing, Written};
 use crate::limits::{SEAL_AFTER_MS, SPIN_US};
 use crate::room::Outstanding;
 use crate::segments::segment_name;
 use crate::stats::{add, class};
 use crate::writer::{Queued, Shared, ToWriter};
-use crossbeam::channel::{Receiver, RecvTimeoutError, TryRecvError};
+use crossbeam::channel::{Receiver, RecvTimeoutError, TryRecvError, select};
 use florin_planted::{Fault, planted};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release};
@@ -32,9 +34,14 @@ pub(crate) type OnFailure = Box<dyn FnOnce(LogFailure) + Send>;
 /// The writer thread.
 pub(crate) struct WriterThread {
     pub group: GroupWriter,
+    pub disk: DiskThread,
+    /// Bytes of a group from which on it is written by the other thread.
+    pub apart_from: usize,
     pub frames: Receiver<ToWriter>,
     pub shared: Arc<Shared>,
     pub on_durable: OnDurable,
+    /// When the first frame of the group under construction was appended.
+    pub first_appended: Instant,
 }
 
 /// What the channel gave.
@@ -91,7 +98,7 @@ impl WriterThread {
             };
             match next {
                 Next::Message(ToWriter::Frame(frame)) => {
-                    held = self.write_group(frame)?;
+                    held = self.write_groups(frame)?;
                     sealed = false;
                 }
                 // What begins the next segment is as good as a seal.
@@ -129,39 +136,70 @@ impl WriterThread {
         }
     }
 
-    /// Writes this frame and what is queued behind it. Gives back a message that has to wait for that: a frame that did not fit any
-    /// more, or one that is no frame.
-    fn write_group(&mut self, first: Queued) -> Result<Option<ToWriter>, LogFailure> {
-        let appended = first.appended;
+    /// Writes this frame and what is queued behind it, and what came meanwhile, until nothing did. Gives back a message that has to wait
+    /// for that: a frame that did not fit any more, or one that is no frame.
+    fn write_groups(&mut self, first: Queued) -> Result<Option<ToWriter>, LogFailure> {
         if !self.group.fits(first.buffer.bytes()) {
             self.await_segment(self.group.next_segment())?;
             self.group.begin_segment(fresh_salt()?)?;
         }
         self.add(first);
         let mut held = None;
-        while let Ok(message) = self.frames.try_recv() {
-            match message {
-                ToWriter::Frame(frame) if self.group.fits(frame.buffer.bytes()) => self.add(frame),
-                message => {
-                    held = Some(message);
-                    break;
-                }
+        while self.group.has_frames() {
+            while held.is_none()
+                && let Ok(message) = self.frames.try_recv()
+            {
+                held = self.add_if_it_fits(message);
             }
+            let begun = Instant::now();
+            let waited = begun - self.first_appended;
+            let outgoing = self.group.close()?;
+            if planted(Fault::AckBeforeSync) {
+                (self.on_durable)(outgoing.last_frame(), GroupTimes::default());
+            }
+            let outgoing = match outgoing.bytes() < self.apart_from {
+                true => outgoing.write().map(|()| outgoing)?,
+                false => self.write_apart(outgoing, &mut held)?,
+            };
+            let written = self.group.finish(outgoing)?;
+            let times = GroupTimes { write: waited, sync: begun.elapsed() };
+            self.settle(&written);
+            self.shared.durable.store(written.last_frame, Release);
+            (self.on_durable)(written.last_frame, times);
         }
-        let begun = Instant::now();
-        if planted(Fault::AckBeforeSync) {
-            (self.on_durable)(self.group.end().last_frame, GroupTimes::default());
-        }
-        let written = self.group.write()?;
-        let times = GroupTimes { write: begun - appended, sync: begun.elapsed() };
-        self.settle(&written);
-        let durable = self.group.end().last_frame;
-        self.shared.durable.store(durable, Release);
-        (self.on_durable)(durable, times);
         Ok(held)
     }
 
+    /// Has a group written, and lays out what comes until it is.
+    fn write_apart(&mut self, outgoing: Outgoing, held: &mut Option<ToWriter>) -> Result<Outgoing, LogFailure> {
+        self.disk.write(outgoing);
+        while held.is_none() {
+            select! {
+                recv(self.disk.done()) -> done => return done.unwrap_or(Err(LogFailure::Bug)),
+                recv(self.frames) -> message => match message {
+                    Ok(message) => *held = self.add_if_it_fits(message),
+                    // Nothing will come any more; the next look says so again.
+                    Err(_) => break,
+                }
+            }
+        }
+        self.disk.done().recv().unwrap_or(Err(LogFailure::Bug))
+    }
+
+    fn add_if_it_fits(&mut self, message: ToWriter) -> Option<ToWriter> {
+        match message {
+            ToWriter::Frame(frame) if self.group.fits(frame.buffer.bytes()) => {
+                self.add(frame);
+                None
+            }
+            message => Some(message),
+        }
+    }
+
     fn add(&mut self, frame: Queued) {
+        if !self.group.has_frames() {
+            self.first_appended = frame.appended;
+        }
         let (payload, vouchers) = frame.buffer.read();
         let Queued { number, first_sequence, count, time_ns, .. } = frame;
         self.group.add(&NewFrame { number, first_sequence, count, time_ns, payload, vouchers });
@@ -203,9 +241,8 @@ impl WriterThread {
             self.shared.segments.push(head);
             self.shared.counters.segment.store(head.ordinal, Relaxed);
         }
-        let position = self.group.end().position();
         self.shared.room.change(|state| {
-            state.position = position;
+            state.position = written.position;
             let frames = written.frames as usize;
             assert!(frames <= state.outstanding.len(), "a frame is accounted for before it is queued");
             state.outstanding.drain(..frames);

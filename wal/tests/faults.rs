@@ -8,9 +8,11 @@ use florin_wal::*;
 
 const BYTES_MAX: u64 = 6000;
 
-/// Runs a log until its `n`-th write or sync fails. Gives the frames acknowledged and appended.
-fn run_until_failure(ledger: &Ledger, storage: &MemStorage, n: u64) -> (u64, u64, bool) {
-    let recovered = match ledger.recover_on(storage) {
+/// Runs a log, whose groups of some size are written by a thread of their own, until its `n`-th write or sync fails. Gives the frames
+/// acknowledged and appended.
+fn run_until_failure(ledger: &Ledger, storage: &MemStorage, n: u64, written_apart_from: usize) -> (u64, u64, bool) {
+    let options = LogOptions { written_apart_from, ..LogOptions::default() };
+    let recovered = match ledger.recover_with(storage, options) {
         Ok((recovered, _)) => recovered,
         Err(_) => return (0, 0, true),
     };
@@ -59,12 +61,14 @@ fn run_until_failure(ledger: &Ledger, storage: &MemStorage, n: u64) -> (u64, u64
 #[test]
 fn after_a_failed_write_or_sync_nothing_is_acknowledged_and_recovery_finds_all_that_was() {
     let (mut failures, mut states, mut recovered_more) = (0, 0, 0);
-    for n in 1..=70 {
+    for n in 1..=140 {
         let ledger = Ledger::new(64 << 10);
         let storage = MemStorage::of(ledger.image());
-        let (durable, appended, failed) = run_until_failure(&ledger, &storage, n);
+        // Groups are written by one thread, by another, or by either.
+        let apart = [usize::MAX, 0, 2 * BLOCK + 1][n as usize % 3];
+        let (durable, appended, failed) = run_until_failure(&ledger, &storage, n / 2 + 1, apart);
         failures += u64::from(failed);
-        for seed in 0..6 {
+        for seed in 0..4 {
             let image = storage.crash(&mut Random(n * 1000 + seed));
             let after = MemStorage::of(image);
             let (recovered, seen) =
@@ -83,14 +87,14 @@ fn after_a_failed_write_or_sync_nothing_is_acknowledged_and_recovery_finds_all_t
         }
     }
     println!("{failures} failures, {states} crash states, {recovered_more} with frames that were not acknowledged");
-    assert!(failures > 30);
+    assert!(failures > 60);
 }
 
 #[test]
 fn recovery_and_start_interrupted_at_any_write_find_the_same() {
     let ledger = Ledger::new(64 << 10);
     let storage = MemStorage::of(ledger.image());
-    let (durable, _, failed) = run_until_failure(&ledger, &storage, 23);
+    let (durable, _, failed) = run_until_failure(&ledger, &storage, 23, 0);
     assert!(failed && durable > 3);
     for seed in 0..40 {
         let image = storage.crash(&mut Random(seed));

@@ -109,7 +109,7 @@ pub fn record(place: &Place, seed: u64) -> Recorded {
         let mut platter = Platter::of(&base);
         events[..cut].iter().for_each(|event| platter.apply(event));
         let left = platter.cut(Damage::Any, &mut rng);
-        let disk = Recorder::of(left.clone(), mode);
+        let disk = Recorder::of(left.clone(), mode).writing_apart(seed / 2 % 2 == 1);
         let (recovered, seen) = place.recover(&disk, &history);
         let recovered = recovered.unwrap_or_else(|error| panic!("seed {seed}: an honest crash: {error}"));
         let mut life = Life::start(&disk, recovered, history[..seen.frames as usize].to_vec()).expect("a good disk");

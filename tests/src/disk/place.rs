@@ -78,7 +78,8 @@ impl Place {
         history: &History,
     ) -> (Result<Recovered, RecoverError<String>>, Seen) {
         let lock = DataLock::acquire(&self.data()).expect("nothing else runs here");
-        let options = LogOptions { buffers: super::life::BUFFERS, ..LogOptions::default() };
+        let (buffers, written_apart_from) = (super::life::BUFFERS, disk.written_apart_from());
+        let options = LogOptions { buffers, written_apart_from, ..LogOptions::default() };
         let (storage, io) = (Arc::new(disk.clone()), io(disk.mode()));
         let mut seen = Seen::default();
         let recovered = recover_on(storage, io, manifest, self.keys.0.clone(), lock, options, &mut |frame| {

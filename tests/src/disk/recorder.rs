@@ -1,4 +1,4 @@
-//! A storage that keeps every operation in order. The writer's thread can be stopped in front of a write and the
+//! A storage that keeps every operation in order. The thread that writes groups can be stopped in front of a write and the
 //! allocator's in front of any operation, so that a recording does not depend on how threads are scheduled.
 //!
 //! In direct mode a write is durable when it returns, so its sync follows at once; a cut between the two hits the write
@@ -44,6 +44,8 @@ pub(super) struct State {
 #[derive(Clone, Debug)]
 pub struct Recorder {
     mode: WriteMode,
+    /// Whether the log that runs on it has its groups written by a thread of their own.
+    writes_apart: bool,
     shared: Arc<(Mutex<State>, Condvar)>,
 }
 
@@ -82,7 +84,17 @@ impl Recorder {
         static LIVES: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         let life = LIVES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let state = State { live, handles: life << 24, ..State::default() };
-        Recorder { mode, shared: Arc::new((Mutex::new(state), Condvar::new())) }
+        Recorder { mode, writes_apart: false, shared: Arc::new((Mutex::new(state), Condvar::new())) }
+    }
+
+    /// The same disk, for a log whose groups, all or none, are written by a thread of their own.
+    pub fn writing_apart(self, writes_apart: bool) -> Recorder {
+        Recorder { writes_apart, ..self }
+    }
+
+    /// Bytes of a group from which on the log has it written by a thread of its own.
+    pub(super) fn written_apart_from(&self) -> usize {
+        if self.writes_apart { 0 } else { usize::MAX }
     }
 
     /// What processes see.
@@ -173,7 +185,7 @@ impl Recorder {
         while origin == Origin::Spares && state.spares_held {
             state = self.shared.1.wait(state).expect("no panic while the disk is held");
         }
-        if writes && thread.name() == Some("log-writer") && &**file != WATERMARK {
+        if writes && matches!(thread.name(), Some("log-writer" | "log-disk")) && &**file != WATERMARK {
             while state.permits == Some(0) {
                 if !state.blocked {
                     state.blocked = true;
