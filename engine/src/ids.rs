@@ -10,5 +10,5 @@ mod run_file;
 mod shelf;
 
 pub use keeper::IdStats;
-pub(crate) use keeper::{IdsKeeping, start_keeping_ids};
+pub(crate) use keeper::{IdsKeeping, Keeper, Tally, start_keeping_ids};
 pub(crate) use shelf::{Said, Shelf};

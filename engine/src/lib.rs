@@ -20,6 +20,8 @@ mod memory;
 mod opened;
 mod pace;
 mod packing;
+#[doc(hidden)]
+pub mod rig;
 mod scrub;
 mod shard_actor;
 mod snapshots;

@@ -16,7 +16,6 @@ use florin_wal::{LogReader, ReadError, SealedSegment};
 use super::Shelf;
 use super::run_file::{RunError, RunFile, RunPlace, file_name};
 use crate::background::Background;
-use crate::files::{make_folder, sync_folder};
 use crate::pace::{Gait, Pace, Stopped};
 
 /// How often to look for segments that were sealed.
@@ -55,11 +54,12 @@ pub struct IdStats {
     pub in_vain: u64,
 }
 
+/// What was made since the start.
 #[derive(Default)]
-struct Tally {
-    made: AtomicU64,
-    merged: AtomicU64,
-    remade: AtomicU64,
+pub(crate) struct Tally {
+    pub made: AtomicU64,
+    pub merged: AtomicU64,
+    pub remade: AtomicU64,
 }
 
 /// The thread, from outside.
@@ -96,7 +96,7 @@ impl IdsKeeping {
 
 /// Why there is no run (yet).
 #[derive(Debug, thiserror::Error)]
-enum KeepError {
+pub(crate) enum KeepError {
     #[error("the engine stops")]
     Stopped,
     #[error(transparent)]
@@ -127,23 +127,18 @@ pub(crate) fn start_keeping_ids(
 ) -> std::io::Result<IdsKeeping> {
     let tally = Arc::new(Tally::default());
     let (log, shared, told) = (reader.clone(), Arc::clone(&shelf), Arc::clone(&tally));
-    let keeper = move |pace| Keeper {
-        reader,
-        shelf: shared,
-        pace,
-        adopt,
-        tally: told,
-        payload: Vec::new(),
-        vouchers: Vec::new(),
-    };
+    let keeper = move |pace| Keeper::new(reader, shared, pace, RUN_ROWS, adopt, told);
     let thread = Background::start("florin-ids", &log, |pace| keeper(pace).run())?;
     Ok(IdsKeeping { shelf, tally, thread })
 }
 
-struct Keeper {
+/// What the thread does.
+pub(crate) struct Keeper {
     reader: LogReader,
     shelf: Arc<Shelf>,
     pace: Pace,
+    /// Rows from which on a run is made though there is more to make it of.
+    rows: u64,
     adopt: Box<dyn Fn(Vec<Arc<Run>>) + Send>,
     tally: Arc<Tally>,
     payload: Vec<u8>,
@@ -151,16 +146,27 @@ struct Keeper {
 }
 
 impl Keeper {
+    /// Adds to the runs of a shelf.
+    pub(crate) fn new(
+        reader: LogReader,
+        shelf: Arc<Shelf>,
+        pace: Pace,
+        rows: u64,
+        adopt: Box<dyn Fn(Vec<Arc<Run>>) + Send>,
+        tally: Arc<Tally>,
+    ) -> Keeper {
+        Keeper { reader, shelf, pace, rows, adopt, tally, payload: Vec::new(), vouchers: Vec::new() }
+    }
+
     fn run(mut self) {
         let mut told = String::new();
         loop {
-            let rest = match self.step() {
+            let rest = match self.look() {
                 Ok(()) => {
                     told.clear();
                     LOOK_EVERY
                 }
                 Err(KeepError::Stopped) => return,
-                Err(KeepError::Run(error)) if self.found_damage(&error) => Duration::ZERO,
                 Err(error) => {
                     let error = error.to_string();
                     if error != told {
@@ -176,7 +182,16 @@ impl Keeper {
         }
     }
 
-    /// Does all that there is to do.
+    /// Does all that there is to do. A run that turns out to be damaged is made again at once.
+    pub(crate) fn look(&mut self) -> Result<(), KeepError> {
+        loop {
+            match self.step() {
+                Err(KeepError::Run(error)) if self.found_damage(&error) => {}
+                done => return done,
+            }
+        }
+    }
+
     fn step(&mut self) -> Result<(), KeepError> {
         self.remove_strangers()?;
         loop {
@@ -201,16 +216,16 @@ impl Keeper {
 
     /// Removes files that are none of the runs: unfinished, merged into others, or damaged.
     fn remove_strangers(&self) -> Result<(), RunError> {
-        let folder = self.shelf.folder();
-        if !folder.exists() {
+        let (files, folder) = (self.shelf.files(), self.shelf.folder());
+        if !files.exists(folder) {
             return Ok(());
         }
         let known: Vec<_> = self.shelf.runs().iter().map(|run| run.path.clone()).collect();
-        for entry in std::fs::read_dir(folder).map_err(RunError::io(folder))? {
-            let path = entry.map_err(RunError::io(folder))?.path();
+        for name in files.list(folder).map_err(RunError::io(folder))? {
+            let path = folder.join(name);
             let is_run = path.extension().is_some_and(|end| end == "run" || end == "new");
             if is_run && !known.contains(&path) {
-                std::fs::remove_file(&path).map_err(RunError::io(&path))?;
+                files.remove(&path).map_err(RunError::io(&path))?;
             }
         }
         Ok(())
@@ -229,7 +244,7 @@ impl Keeper {
         for segment in sealed.iter().filter(behind) {
             self.take(&mut draft, segment)?;
             last = Some(*segment);
-            if draft.rows() >= RUN_ROWS {
+            if draft.rows() >= self.rows {
                 break;
             }
         }
@@ -281,7 +296,7 @@ impl Keeper {
         while covered < last {
             let mut draft = RunDraft::after(covered, self.shelf.seed());
             let mut place = damaged.place;
-            while draft.next_row() <= last && draft.rows() < RUN_ROWS {
+            while draft.next_row() <= last && draft.rows() < self.rows {
                 (place.frame, place.mac) = (number, self.take_frame(&mut draft, number)?);
                 number += 1;
             }
@@ -300,7 +315,7 @@ impl Keeper {
         self.tally.remade.fetch_add(1, Relaxed);
         eprintln!("florin: {} was made again", damaged.path.display());
         for part in parts.iter().filter(|part| part.path != remade.path) {
-            std::fs::remove_file(&part.path).map_err(RunError::io(&part.path))?;
+            self.shelf.files().remove(&part.path).map_err(RunError::io(&part.path))?;
         }
         Ok(())
     }
@@ -314,7 +329,7 @@ impl Keeper {
         self.tally.merged.fetch_add(1, Relaxed);
         // Those who still read them keep them open.
         for run in merged {
-            std::fs::remove_file(&run.path).map_err(RunError::io(&run.path))?;
+            self.shelf.files().remove(&run.path).map_err(RunError::io(&run.path))?;
         }
         Ok(())
     }
@@ -340,24 +355,25 @@ impl Keeper {
         summary: &RunSummary,
         entries: (u64, impl Iterator<Item = Result<RunEntry, RunError>>),
     ) -> Result<Arc<RunFile>, RunError> {
-        let folder = self.shelf.folder().to_path_buf();
-        if !folder.exists() {
+        let Keeper { shelf, pace, .. } = self;
+        let (files, folder) = (shelf.files(), shelf.folder());
+        if !files.exists(folder) {
             let data = folder.parent().expect("it is in the data directory");
-            make_folder(&folder).and_then(|()| sync_folder(data)).map_err(RunError::io(&folder))?;
+            files.make_folder(folder).and_then(|()| files.sync_folder(data)).map_err(RunError::io(folder))?;
         }
         let path = folder.join(file_name(summary.first, summary.last));
         let unfinished = path.with_extension("new");
-        let pace = &mut self.pace;
         let keep = &mut |bytes| pace.keep(bytes).map_err(|Stopped| RunError::Stopped);
-        let written = RunFile::write(&unfinished, self.shelf.ledger(), place, summary, entries, keep);
+        let file = files.create(&unfinished).map_err(RunError::io(&unfinished))?;
+        let written = RunFile::write((&unfinished, file), shelf.ledger(), place, summary, entries, keep);
         if let Err(error) = written {
             // Nobody needs a part of it, and space may be what was missing.
-            let _ = std::fs::remove_file(&unfinished);
+            let _ = files.remove(&unfinished);
             return Err(error);
         }
-        std::fs::rename(&unfinished, &path).map_err(RunError::io(&path))?;
-        sync_folder(&folder).map_err(RunError::io(&folder))?;
-        RunFile::open(&path, self.shelf.ledger()).map(Arc::new)
+        files.rename(&unfinished, &path).map_err(RunError::io(&path))?;
+        files.sync_folder(folder).map_err(RunError::io(folder))?;
+        RunFile::open(&**files, &path, shelf.ledger()).map(Arc::new)
     }
 
     fn put(&self, runs: Vec<Arc<RunFile>>) {

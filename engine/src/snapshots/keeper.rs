@@ -73,7 +73,7 @@ pub struct SnapshotReport {
 }
 
 /// Somebody who waits for a snapshot of all frames up to one. They stand in sealed segments, or will at once.
-struct Order {
+pub(crate) struct Order {
     upto: u64,
     on_reply: OnReply,
 }
@@ -110,7 +110,7 @@ impl Keeping {
 
 /// Why there is no snapshot (yet).
 #[derive(Debug, thiserror::Error)]
-enum KeepError {
+pub(crate) enum KeepError {
     #[error("the engine stops")]
     Stopped,
     #[error(transparent)]
@@ -143,26 +143,13 @@ pub(crate) fn start_keeping(
     tally.frame.store(base.as_ref().map_or(0, |base| base.frame), Relaxed);
     let log = reader.clone();
     let told = Arc::clone(&tally);
-    let keeper = move |pace| Keeper {
-        pace,
-        reader,
-        folder,
-        base,
-        fold: None,
-        segment: 0,
-        every,
-        seed,
-        ordered,
-        waiting: Vec::new(),
-        tally: told,
-        payload: Vec::new(),
-        vouchers: Vec::new(),
-    };
+    let keeper = move |pace| Keeper { tally: told, ..Keeper::new(reader, folder, base, every, seed, pace, ordered) };
     let thread = Background::start("florin-snapshot", &log, |pace| keeper(pace).run())?;
     Ok(Keeping { tally, orders, thread })
 }
 
-struct Keeper {
+/// What the thread does.
+pub(crate) struct Keeper {
     reader: LogReader,
     folder: SnapshotFolder,
     pace: Pace,
@@ -182,19 +169,43 @@ struct Keeper {
 }
 
 impl Keeper {
+    /// Goes on from `base`, the newest snapshot, every so many segments and whenever something is ordered.
+    pub(crate) fn new(
+        reader: LogReader,
+        folder: SnapshotFolder,
+        base: Option<SnapshotManifest>,
+        every: u64,
+        seed: u64,
+        pace: Pace,
+        ordered: Receiver<Order>,
+    ) -> Keeper {
+        Keeper {
+            reader,
+            folder,
+            pace,
+            base,
+            fold: None,
+            segment: 0,
+            every,
+            seed,
+            ordered,
+            waiting: Vec::new(),
+            tally: Arc::default(),
+            payload: Vec::new(),
+            vouchers: Vec::new(),
+        }
+    }
+
     fn run(mut self) {
         let mut told = String::new();
         loop {
-            let rest = match self.step() {
+            let rest = match self.look() {
                 Ok(()) => {
                     told.clear();
                     LOOK_EVERY
                 }
                 Err(KeepError::Stopped) => break,
                 Err(error) => {
-                    // What was folded may be what is wrong: from the last good snapshot on again.
-                    self.fold = None;
-                    self.check_base();
                     let error = error.to_string();
                     self.tell(|_| Reply::SnapshotFailed(error.clone()));
                     if error != told {
@@ -219,6 +230,17 @@ impl Keeper {
             let reply = reply(&order);
             (order.on_reply)(reply);
         }
+    }
+
+    /// Does all that there is to do; what failed is left so that it can be tried again.
+    pub(crate) fn look(&mut self) -> Result<(), KeepError> {
+        let done = self.step();
+        if !matches!(done, Ok(()) | Err(KeepError::Stopped)) {
+            // What was folded may be what is wrong: from the last good snapshot on again.
+            self.fold = None;
+            self.check_base();
+        }
+        done
     }
 
     fn step(&mut self) -> Result<(), KeepError> {
@@ -256,7 +278,7 @@ impl Keeper {
     }
 
     /// The last frame of the newest snapshot, 0 if there is none.
-    fn newest(&self) -> u64 {
+    pub(crate) fn newest(&self) -> u64 {
         self.base.as_ref().map_or(0, |base| base.frame)
     }
 
@@ -365,7 +387,7 @@ impl Keeper {
     fn write(&mut self, fold: Fold, segment: &SealedSegment) -> Result<SnapshotManifest, KeepError> {
         let position = fold.position();
         let path = self.folder.begin(position.last_round)?;
-        let mut writer = StateWriter::create(path.join(STATE_FILE))?;
+        let mut writer = StateWriter::create(&*self.folder.files, path.join(STATE_FILE))?;
         let Keeper { pace, reader, every, waiting, .. } = self;
         let sink = |record: SnapshotRecord| {
             let bytes = writer.push(&record)?;
