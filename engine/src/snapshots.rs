@@ -240,10 +240,22 @@ impl SnapshotFolder {
         self.remove(&path)?;
         if !self.files.exists(&self.folder) {
             self.make_folder(&self.folder)?;
-            self.sync_folder(self.folder.parent().expect("it is in the data directory"))?;
         }
+        self.sync_data()?;
         self.make_folder(&path)?;
         Ok(path)
+    }
+
+    /// Makes durable that a snapshot is there: whoever published it may have been killed before its names were.
+    fn settle(&self, frame: u64) -> Result<(), SnapshotError> {
+        self.sync_folder(&self.path(frame))?;
+        self.sync_folder(&self.folder)?;
+        self.sync_data()
+    }
+
+    /// Makes durable that there is a folder for snapshots, whoever made it.
+    fn sync_data(&self) -> Result<(), SnapshotError> {
+        self.sync_folder(self.folder.parent().expect("it is in the data directory"))
     }
 
     /// Publishes the snapshot whose state was written and made durable: from then on it counts.

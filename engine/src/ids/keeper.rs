@@ -139,6 +139,8 @@ pub(crate) struct Keeper {
     pace: Pace,
     /// Rows from which on a run is made though there is more to make it of.
     rows: u64,
+    /// Whether the runs are durable: those that the start found need not be.
+    is_settled: bool,
     adopt: Box<dyn Fn(Vec<Arc<Run>>) + Send>,
     tally: Arc<Tally>,
     payload: Vec<u8>,
@@ -155,7 +157,17 @@ impl Keeper {
         adopt: Box<dyn Fn(Vec<Arc<Run>>) + Send>,
         tally: Arc<Tally>,
     ) -> Keeper {
-        Keeper { reader, shelf, pace, rows, adopt, tally, payload: Vec::new(), vouchers: Vec::new() }
+        Keeper {
+            reader,
+            shelf,
+            pace,
+            rows,
+            is_settled: false,
+            adopt,
+            tally,
+            payload: Vec::new(),
+            vouchers: Vec::new(),
+        }
     }
 
     fn run(mut self) {
@@ -193,6 +205,9 @@ impl Keeper {
     }
 
     fn step(&mut self) -> Result<(), KeepError> {
+        if !self.is_settled {
+            self.settle()?;
+        }
         self.remove_strangers()?;
         loop {
             self.pace.rest(Duration::ZERO)?;
@@ -206,6 +221,24 @@ impl Keeper {
                 return Ok(());
             }
         }
+    }
+
+    /// Makes durable that the runs are there: whoever published one may have been killed before its name was, and what was merged into it
+    /// is removed next.
+    fn settle(&mut self) -> Result<(), RunError> {
+        let (files, folder) = (self.shelf.files(), self.shelf.folder());
+        if files.exists(folder) {
+            files.sync_folder(folder).map_err(RunError::io(folder))?;
+            self.sync_data()?;
+        }
+        self.is_settled = true;
+        Ok(())
+    }
+
+    /// Makes durable that there is a folder for runs, whoever made it.
+    fn sync_data(&self) -> Result<(), RunError> {
+        let data = self.shelf.folder().parent().expect("it is in the data directory");
+        self.shelf.files().sync_folder(data).map_err(RunError::io(data))
     }
 
     /// Whether an error is damage to a run that nobody had found; it is made again then.
@@ -355,12 +388,13 @@ impl Keeper {
         summary: &RunSummary,
         entries: (u64, impl Iterator<Item = Result<RunEntry, RunError>>),
     ) -> Result<Arc<RunFile>, RunError> {
+        let folder = self.shelf.folder();
+        if !self.shelf.files().exists(folder) {
+            self.shelf.files().make_folder(folder).map_err(RunError::io(folder))?;
+        }
+        self.sync_data()?;
         let Keeper { shelf, pace, .. } = self;
         let (files, folder) = (shelf.files(), shelf.folder());
-        if !files.exists(folder) {
-            let data = folder.parent().expect("it is in the data directory");
-            files.make_folder(folder).and_then(|()| files.sync_folder(data)).map_err(RunError::io(folder))?;
-        }
         let path = folder.join(file_name(summary.first, summary.last));
         let unfinished = path.with_extension("new");
         let keep = &mut |bytes| pace.keep(bytes).map_err(|Stopped| RunError::Stopped);

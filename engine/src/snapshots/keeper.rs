@@ -155,6 +155,8 @@ pub(crate) struct Keeper {
     pace: Pace,
     /// The newest snapshot.
     base: Option<SnapshotManifest>,
+    /// Whether that is durable: one that recovery found need not be.
+    is_settled: bool,
     /// What changed since, up to the end of `segment`; none before its first frame.
     fold: Option<Fold>,
     segment: u64,
@@ -184,6 +186,7 @@ impl Keeper {
             folder,
             pace,
             base,
+            is_settled: false,
             fold: None,
             segment: 0,
             every,
@@ -245,9 +248,15 @@ impl Keeper {
 
     fn step(&mut self) -> Result<(), KeepError> {
         self.waiting.extend(self.ordered.try_iter());
+        if self.every == 0 && self.waiting.is_empty() {
+            return Ok(());
+        }
+        if let Some(base) = self.base.as_ref().filter(|_| !self.is_settled) {
+            self.folder.settle(base.frame)?;
+        }
+        self.is_settled = true;
         let had = self.newest();
         match self.waiting.iter().map(|order| order.upto).max() {
-            None if self.every == 0 => return Ok(()),
             None => self.fold_sealed(None)?,
             Some(upto) if upto <= had => {}
             Some(upto) => {
