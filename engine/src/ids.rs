@@ -6,6 +6,7 @@
 //! to some last one. Any of them can be made again from the log.
 
 mod keeper;
+mod merge;
 mod run_file;
 mod shelf;
 

@@ -7,11 +7,12 @@
 
 mod keeper;
 mod manifest;
+mod report;
 mod state_file;
 
 pub(crate) use keeper::{Keeper, Keeping, start_keeping};
-pub use keeper::{SnapshotReport, SnapshotStats};
 pub use manifest::SnapshotManifest;
+pub use report::{SnapshotReport, SnapshotStats};
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use florin_core::replay::Ledger;
 use florin_core::snapshot::SnapshotRecord;
 use florin_core::state_hash::LogPosition;
+use florin_planted::{Fault, planted};
 use florin_wal::{KeyRing, LedgerId};
 
 use crate::files::{Files, RealFiles};
@@ -262,6 +264,9 @@ impl SnapshotFolder {
     fn publish(&self, path: &Path, manifest: &SnapshotManifest, keys: &KeyRing) -> Result<(), SnapshotError> {
         self.sync_folder(path)?;
         manifest.write(&*self.files, path, keys)?;
+        if planted(Fault::SnapshotFolderNotSynced) {
+            return Ok(());
+        }
         self.sync_folder(path)?;
         self.sync_folder(&self.folder)
     }

@@ -9,7 +9,11 @@ const SEEDS: u64 = 6;
 fn no_crash_and_no_failed_call_loses_a_snapshot_or_makes_an_answer_wrong() {
     let done = campaign::run("derived", 0..SEEDS, derived::run);
     assert!(done.failed.is_empty(), "seeds {:?}", done.failed);
-    assert!(done.counts.states() >= 4_000, "{} crash states", done.counts.states());
+    let counts = &done.counts;
+    assert!(counts.states() >= 10_000, "{} crash states", counts.states());
+    let [made, merged, remade] = counts.runs;
+    assert!(counts.snapshots >= 20 && made >= 40 && merged >= 4 && remade >= 1, "{counts}");
+    assert!(counts.failed >= 500 && counts.rotten >= 100, "{counts}");
 }
 
 #[test]

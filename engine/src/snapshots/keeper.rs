@@ -1,17 +1,18 @@
 //! The thread that folds sealed segments into the next snapshot, every so many of them or when one is asked for. Only who asks waits for
 //! it, and it keeps nobody waiting; killed at any moment it leaves at most an unfinished folder, which the next snapshot removes.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use florin_core::frame::{DraftHead, FrameView, RowError};
 use florin_core::snapshot::{Fold, SnapshotRecord};
+use florin_planted::{Fault, planted};
 use florin_wal::{LogReader, ReadError, SealedSegment};
 
 use super::manifest::{FORMAT, hex};
+use super::report::{SnapshotReport, SnapshotStats, Tally};
 use super::state_file::{STATE_FILE, StateWriter};
 use super::{SnapshotError, SnapshotFolder, SnapshotManifest};
 use crate::background::Background;
@@ -24,53 +25,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Accounts, holds and postings that changed from which on a snapshot is made before its time: they take some 100 bytes each.
 const CHANGES_MAX: usize = 2_000_000;
-
-/// What snapshots there are and what they cost since the start.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct SnapshotStats {
-    /// Last frame of the newest, 0 if there is none.
-    pub frame: u64,
-    /// Ordinal of the last segment that was folded, and that a snapshot was made of if it was time.
-    pub folded: u64,
-    /// Snapshots made since the start.
-    pub made: u64,
-    /// Bytes of the last one made.
-    pub bytes: u64,
-    /// Microseconds that making the last one took, pauses included.
-    pub us: u64,
-}
-
-#[derive(Default)]
-struct Tally {
-    frame: AtomicU64,
-    folded: AtomicU64,
-    made: AtomicU64,
-    bytes: AtomicU64,
-    us: AtomicU64,
-}
-
-/// A snapshot that was asked for.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SnapshotReport {
-    /// Last frame that it covers.
-    pub frame: u64,
-    /// Last sequence number.
-    pub sequence: u64,
-    /// Booked-at of that row, nanoseconds since 1970-01-01 UTC.
-    pub booked_at: u64,
-    /// Accounts in it.
-    pub accounts: u64,
-    /// Records in it, accounts and all others.
-    pub records: u64,
-    /// Bytes of its state.
-    pub bytes: u64,
-    /// Microseconds that making it took, 0 if it was there.
-    pub us: u64,
-    /// Whether it was made now; else nothing had become durable since it was.
-    pub is_new: bool,
-    /// Where it is.
-    pub folder: PathBuf,
-}
 
 /// Somebody who waits for a snapshot of all frames up to one. They stand in sealed segments, or will at once.
 pub(crate) struct Order {
@@ -251,7 +205,7 @@ impl Keeper {
         if self.every == 0 && self.waiting.is_empty() {
             return Ok(());
         }
-        if let Some(base) = self.base.as_ref().filter(|_| !self.is_settled) {
+        if let Some(base) = self.base.as_ref().filter(|_| !self.is_settled && !planted(Fault::FoundNotSynced)) {
             self.folder.settle(base.frame)?;
         }
         self.is_settled = true;
@@ -426,6 +380,9 @@ impl Keeper {
             bytes: writer.bytes,
             digest,
         };
+        if planted(Fault::OlderRemovedFirst) {
+            self.folder.keep_only(&[position.last_round])?;
+        }
         self.folder.publish(&path, &manifest, self.reader.keys())?;
         Ok(manifest)
     }

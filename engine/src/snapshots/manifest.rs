@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use florin_planted::{Fault, planted};
 use florin_wal::{FrameHead, KeyRing, LedgerId};
 use serde::{Deserialize, Serialize};
 
@@ -106,7 +107,10 @@ impl SnapshotManifest {
         let sealed = Sealed { manifest: self.clone(), key, mac: hex(&mac) };
         let (file, new) = (folder.join(MANIFEST_FILE), folder.join("manifest.json.new"));
         let mut written = files.create(&new).map_err(SnapshotError::io(&new))?;
-        written.write_all(&sealed.text()).and_then(|()| written.sync_all()).map_err(SnapshotError::io(&new))?;
+        written.write_all(&sealed.text()).map_err(SnapshotError::io(&new))?;
+        if !planted(Fault::ManifestNotSynced) {
+            written.sync_all().map_err(SnapshotError::io(&new))?;
+        }
         files.rename(&new, &file).map_err(SnapshotError::io(&file))
     }
 }

@@ -17,8 +17,8 @@ const DEPTH: usize = 2;
 const CUTS: usize = 5;
 /// How many in a hundred of the lives that follow a crash go on, and are crashed as well if there may be another crash.
 const GO_ON_PERCENT: usize = 12;
-/// States of a life after a crash in which it is crashed.
-const NESTED_STEPS: usize = 4;
+/// States of a life after a crash in which it is crashed, by how many crashes may still follow.
+const NESTED_STEPS: [usize; DEPTH] = [1, 4];
 /// Ids that are asked of each state.
 const IDS: usize = 12;
 
@@ -92,7 +92,7 @@ impl<'a> Explorer<'a> {
         }
         self.go_on(&medium, &mut life, what);
         let steps = medium.take_steps();
-        for _ in 0..NESTED_STEPS {
+        for _ in 0..NESTED_STEPS[depth - 1] {
             let number = self.rng.below(steps.len());
             let step = &steps[number];
             self.crash(step, depth - 1, &format!("{what}, then step {number} ({})", step.what));
@@ -110,14 +110,17 @@ impl<'a> Explorer<'a> {
         life
     }
 
-    /// Does all that there is to do, with the log as it is now, and starts on it.
-    pub fn go_on(&mut self, medium: &Medium, life: &mut Life<'a>, what: &str) {
+    /// Does all that there is to do, with the log as it is now, and starts on it. Gives whether a run was found to be rotten on the way.
+    pub fn go_on(&mut self, medium: &Medium, life: &mut Life<'a>, what: &str) -> bool {
         medium.mark(|marks| marks.frames = self.log.durable());
         self.tally.went_on += 1;
         life.look(&mut self.rng).unwrap_or_else(|error| panic!("{what}: it does not go on: {error}"));
+        let mut is_rotten = !life.found.runs_refused.is_empty();
         // What had rotted is found by those who ask, at the latest, and is made again then.
         if medium.marks().rotten {
-            self.log.ask(&life.ids, None, &mut self.rng, what);
+            let (_, unread) = self.log.ask(&life.ids, None, &mut self.rng, what);
+            let [.., remade] = life.ids.counts();
+            is_rotten |= unread > 0 || remade > 0;
             life.look(&mut self.rng).unwrap_or_else(|error| panic!("{what}: it does not go on: {error}"));
             medium.mark(|marks| marks.rotten = false);
         }
@@ -127,6 +130,7 @@ impl<'a> Explorer<'a> {
         self.tally.asked += asked;
         let setting = Setting::random(1, &mut self.rng);
         self.start(medium, setting, &format!("{what}, it went on"));
+        is_rotten
     }
 
     /// Whether such a state has not been judged yet.

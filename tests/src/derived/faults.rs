@@ -1,5 +1,7 @@
 //! Calls that fail, each one of a look for what there is to do, and bits that rot.
 
+use std::path::PathBuf;
+
 use super::explorer::Explorer;
 use super::life::Setting;
 use super::medium::{Failure, Marks, Medium};
@@ -45,6 +47,14 @@ impl<'a> Explorer<'a> {
         self.tally.failed += 1;
         let what = format!("{what} ({}, {failure:?})", failed.what);
         assert!(!failed.changes || done.is_err(), "{what}: it was not told");
+        // Room may be what was missing, and it is tried again in a minute only.
+        if failed.what.starts_with("write") {
+            let files: Vec<_> = medium.tree().files().into_iter().map(|(path, _)| path).collect();
+            let lacks =
+                |path: &PathBuf| path.ends_with("state") && !files.contains(&path.with_file_name("manifest.json"));
+            let is_part = |path: &&PathBuf| path.extension().is_some_and(|end| end == "new") || lacks(path);
+            assert_eq!(files.iter().find(is_part), None, "{what}: what was not finished was left there");
+        }
         // What it left is as good as what was there before, if the process ends here or the power goes.
         self.start(&medium, setting, &format!("{what}, kill"));
         let cut = medium.tree().cut(self.rng.pick(&[Loss::Everything, Loss::Any]), &mut self.rng);
@@ -68,7 +78,8 @@ impl<'a> Explorer<'a> {
                 let is_older = life.found.snapshot < last.marks.snapshot;
                 assert_eq!(newest, is_older, "{what}: {} is found of {}", life.found.snapshot, last.marks.snapshot);
                 assert_eq!(newest, !life.found.snapshots_refused.is_empty(), "{what}: {:?}", life.found);
-                self.go_on(&medium, &mut life, &what);
+                let run = self.go_on(&medium, &mut life, &what);
+                assert_eq!(run, path.starts_with("/data/ids"), "{what}: whether a rotten run was found");
             }
         }
     }

@@ -64,7 +64,11 @@ impl<'a> Life<'a> {
         let base = base.map(|(ledger, manifest)| {
             let frames = manifest.frame;
             assert!(frames <= medium.marks().frames, "{what}: a snapshot of frame {frames} is of more than is durable");
-            assert_eq!(state_hash(&ledger), log.hash(frames), "{what}: the snapshot of frame {frames} and the log differ");
+            assert_eq!(
+                state_hash(&ledger),
+                log.hash(frames),
+                "{what}: the snapshot of frame {frames} and the log differ"
+            );
             manifest
         });
         let snapshots_refused = refused.iter().map(ToString::to_string).collect();

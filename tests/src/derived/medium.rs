@@ -39,7 +39,7 @@ pub struct Step {
 pub enum Failure {
     /// The medium does not answer.
     Broken,
-    /// There is no room.
+    /// There is no room for what is written; what reads finds the medium broken.
     Full,
 }
 
@@ -172,8 +172,8 @@ impl State {
                 self.failed = Some(Failed { what: what(), changes });
                 // As the system numbers them.
                 Err(io::Error::from_raw_os_error(match failure {
-                    Failure::Broken => 5,
-                    Failure::Full => 28,
+                    Failure::Full if changes => 28,
+                    Failure::Full | Failure::Broken => 5,
                 }))
             }
             _ => Ok(()),
@@ -293,8 +293,7 @@ impl NewFile for Open {
 
 impl OldFile for Open {
     fn length(&self) -> io::Result<u64> {
-        self.medium
-            .look(|| format!("length of {}", self.name), |tree| Ok(tree.contents(self.number)?.len() as u64))
+        self.medium.look(|| format!("length of {}", self.name), |tree| Ok(tree.contents(self.number)?.len() as u64))
     }
 
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<()> {

@@ -209,8 +209,8 @@ impl Tree {
     pub fn rot(&mut self, path: &Path, at: usize, bit: u8) {
         let number = self.find(path).expect("a file that is there");
         let file = self.file_mut(number);
-        for bytes in [&mut file.durable, &mut file.live] {
-            bytes[at] ^= 1 << bit;
+        for byte in [&mut file.durable, &mut file.live].into_iter().filter_map(|bytes| bytes.get_mut(at)) {
+            *byte ^= 1 << bit;
         }
     }
 
