@@ -6,11 +6,12 @@
 //! to some last one. Any of them can be made again from the log.
 
 mod keeper;
+mod merge;
 mod run_file;
 mod shelf;
 
 pub use keeper::IdStats;
-pub(crate) use keeper::{IdsKeeping, start_keeping_ids};
+pub(crate) use keeper::{IdsKeeping, Keeper, Tally, start_keeping_ids};
 #[cfg(test)]
 pub(crate) use run_file::RunPlace;
 pub(crate) use run_file::{RunError, RunFile};

@@ -20,6 +20,8 @@ mod memory;
 mod opened;
 mod pace;
 mod packing;
+#[doc(hidden)]
+pub mod rig;
 mod scrub;
 mod shard_actor;
 mod snapshots;
@@ -33,7 +35,7 @@ pub use handle::*;
 pub use ids::IdStats;
 pub use packing::PackingStats;
 pub use scrub::{SCRUB_BYTES_PER_SECOND_DEFAULT, ScrubOptions, ScrubStats};
-pub use snapshots::{SnapshotError, SnapshotFolder, SnapshotManifest, SnapshotReport, SnapshotStats};
+pub use snapshots::{Recovered, SnapshotError, SnapshotFolder, SnapshotManifest, SnapshotReport, SnapshotStats};
 pub use stages::{Stage, StageFigures, Stages};
 pub use start::{
     Engine, EngineOptions, Placement, SNAPSHOT_SEGMENTS_DEFAULT, StartError, StartReport, Started, abort_on_panic,

@@ -62,9 +62,9 @@ pub struct Pace {
     log: LogReader,
     stopped: Receiver<()>,
     gait: Gait,
-    /// Last durable frame when the pace was kept last, and when it was last seen to be another.
+    /// Last durable frame when the pace was kept last, and when it was last seen to be another; none = not since the start.
     durable: u64,
-    written_at: Instant,
+    written_at: Option<Instant>,
     /// When the last rest was over, and the bytes since.
     resumed: Instant,
     bytes: u64,
@@ -74,7 +74,12 @@ impl Pace {
     /// The pace of a thread that is to end when the other side of `stopped` is gone.
     pub fn new(log: LogReader, stopped: Receiver<()>) -> Pace {
         let (durable, now) = (log.durable(), Instant::now());
-        Pace { log, stopped, gait: Gait::SLOW, durable, written_at: now, resumed: now, bytes: 0 }
+        Pace { log, stopped, gait: Gait::SLOW, durable, written_at: Some(now), resumed: now, bytes: 0 }
+    }
+
+    /// The pace of a thread that nobody ends, beside a log that nobody has written yet.
+    pub fn beside_rest(log: LogReader) -> Pace {
+        Pace { written_at: None, ..Pace::new(log, never()) }
     }
 
     /// Changes the gait.
@@ -92,9 +97,9 @@ impl Pace {
     pub fn keep(&mut self, bytes: usize) -> Result<(), Stopped> {
         let durable = self.log.durable();
         if std::mem::replace(&mut self.durable, durable) != durable {
-            self.written_at = Instant::now();
+            self.written_at = Some(Instant::now());
         }
-        if self.written_at.elapsed() > QUIET_AFTER {
+        if self.written_at.is_none_or(|at| at.elapsed() > QUIET_AFTER) {
             return self.rest(Duration::ZERO);
         }
         self.keep_always(bytes)

@@ -7,22 +7,24 @@
 
 mod keeper;
 mod manifest;
+mod report;
 mod state_file;
 
-pub(crate) use keeper::{Keeping, start_keeping};
-pub use keeper::{SnapshotReport, SnapshotStats};
+pub(crate) use keeper::{Keeper, Keeping, start_keeping};
 pub use manifest::SnapshotManifest;
+pub use report::{SnapshotReport, SnapshotStats};
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use florin_core::replay::Ledger;
 use florin_core::snapshot::SnapshotRecord;
 use florin_core::state_hash::LogPosition;
+use florin_planted::{Fault, planted};
 use florin_wal::{KeyRing, LedgerId};
 
-use crate::files;
+use crate::files::{Files, RealFiles};
 use manifest::MANIFEST_FILE;
 use state_file::{STATE_FILE, StateReader};
 
@@ -61,6 +63,7 @@ impl SnapshotError {
 /// The snapshots of a ledger.
 #[derive(Clone, Debug)]
 pub struct SnapshotFolder {
+    files: Arc<dyn Files>,
     folder: PathBuf,
     ledger: LedgerId,
 }
@@ -76,14 +79,20 @@ pub struct Recovered {
 impl SnapshotFolder {
     /// Of a data directory.
     pub fn new(data: &Path, ledger: LedgerId) -> SnapshotFolder {
-        SnapshotFolder { folder: data.join(SNAPSHOT_FOLDER), ledger }
+        SnapshotFolder::on(RealFiles::shared(), data, ledger)
+    }
+
+    /// As [`SnapshotFolder::new`], on any files.
+    #[doc(hidden)]
+    pub fn on(files: Arc<dyn Files>, data: &Path, ledger: LedgerId) -> SnapshotFolder {
+        SnapshotFolder { files, folder: data.join(SNAPSHOT_FOLDER), ledger }
     }
 
     /// Positions of all that were published, oldest first: their last frames.
     pub fn positions(&self) -> Result<Vec<u64>, SnapshotError> {
         let mut positions = Vec::new();
         for (name, path) in self.entries()? {
-            if let Some(frame) = position_of(&name).filter(|_| path.join(MANIFEST_FILE).exists()) {
+            if let Some(frame) = position_of(&name).filter(|_| self.files.exists(&path.join(MANIFEST_FILE))) {
                 positions.push(frame);
             }
         }
@@ -92,13 +101,11 @@ impl SnapshotFolder {
     }
 
     fn entries(&self) -> Result<Vec<(String, PathBuf)>, SnapshotError> {
-        let failed = |source| SnapshotError::Io { file: self.folder.clone(), source };
-        let entries = match std::fs::read_dir(&self.folder) {
+        let names = match self.files.list(&self.folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(failed)?,
+            names => names.map_err(SnapshotError::io(&self.folder))?,
         };
-        let entries = entries.map(|entry| entry.map(|e| (e.file_name().to_string_lossy().into_owned(), e.path())));
-        entries.collect::<Result<_, _>>().map_err(failed)
+        Ok(names.into_iter().map(|name| (name.to_string_lossy().into_owned(), self.folder.join(name))).collect())
     }
 
     /// Where a snapshot is, or would be.
@@ -108,7 +115,7 @@ impl SnapshotFolder {
 
     /// The manifest of a snapshot, checked.
     pub fn manifest(&self, frame: u64, keys: &KeyRing) -> Result<SnapshotManifest, SnapshotError> {
-        SnapshotManifest::load(&self.path(frame), self.ledger, frame, keys)
+        SnapshotManifest::load(&*self.files, &self.path(frame), self.ledger, frame, keys)
     }
 
     /// The records of a snapshot, each checked before it is given.
@@ -116,7 +123,7 @@ impl SnapshotFolder {
         &self,
         manifest: &SnapshotManifest,
     ) -> Result<impl Iterator<Item = Result<SnapshotRecord, SnapshotError>> + use<>, SnapshotError> {
-        StateReader::open(&self.path(manifest.frame).join(STATE_FILE), manifest)
+        StateReader::open(&*self.files, &self.path(manifest.frame).join(STATE_FILE), manifest)
     }
 
     /// The state of a snapshot, in an empty ledger.
@@ -167,14 +174,13 @@ impl SnapshotFolder {
             if to.check(frame, keys).is_err() {
                 let path = to.begin(frame)?;
                 let (from, state) = (self.path(frame).join(STATE_FILE), path.join(STATE_FILE));
-                match std::fs::copy(&from, &state) {
+                match self.files.copy(&from, &state) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {
                         to.remove(&path)?;
                         continue;
                     }
                     copied => copied.map_err(SnapshotError::io(&state))?,
-                };
-                File::open(&state).and_then(|file| file.sync_all()).map_err(SnapshotError::io(&state))?;
+                }
                 to.publish(&path, &manifest, keys)?;
                 to.check(frame, keys)?;
             }
@@ -217,7 +223,7 @@ impl SnapshotFolder {
         keep: &mut dyn FnMut(usize) -> Result<(), E>,
     ) -> Result<(), Ended<E>> {
         let manifest = self.manifest(frame, keys)?;
-        let mut records = StateReader::open(&self.path(frame).join(STATE_FILE), &manifest)?;
+        let mut records = StateReader::open(&*self.files, &self.path(frame).join(STATE_FILE), &manifest)?;
         let mut kept = 0;
         while let Some(record) = records.next() {
             record?;
@@ -234,20 +240,35 @@ impl SnapshotFolder {
     fn begin(&self, frame: u64) -> Result<PathBuf, SnapshotError> {
         let path = self.path(frame);
         self.remove(&path)?;
-        if !self.folder.exists() {
-            make_folder(&self.folder)?;
-            sync_folder(self.folder.parent().expect("it is in the data directory"))?;
+        if !self.files.exists(&self.folder) {
+            self.make_folder(&self.folder)?;
         }
-        make_folder(&path)?;
+        self.sync_data()?;
+        self.make_folder(&path)?;
         Ok(path)
+    }
+
+    /// Makes durable that a snapshot is there: whoever published it may have been killed before its names were.
+    fn settle(&self, frame: u64) -> Result<(), SnapshotError> {
+        self.sync_folder(&self.path(frame))?;
+        self.sync_folder(&self.folder)?;
+        self.sync_data()
+    }
+
+    /// Makes durable that there is a folder for snapshots, whoever made it.
+    fn sync_data(&self) -> Result<(), SnapshotError> {
+        self.sync_folder(self.folder.parent().expect("it is in the data directory"))
     }
 
     /// Publishes the snapshot whose state was written and made durable: from then on it counts.
     fn publish(&self, path: &Path, manifest: &SnapshotManifest, keys: &KeyRing) -> Result<(), SnapshotError> {
-        sync_folder(path)?;
-        manifest.write(path, keys)?;
-        sync_folder(path)?;
-        sync_folder(&self.folder)
+        self.sync_folder(path)?;
+        manifest.write(&*self.files, path, keys)?;
+        if planted(Fault::SnapshotFolderNotSynced) {
+            return Ok(());
+        }
+        self.sync_folder(path)?;
+        self.sync_folder(&self.folder)
     }
 
     /// Removes all but these, and what was not finished.
@@ -266,12 +287,25 @@ impl SnapshotFolder {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(SnapshotError::io(file)(error)),
             _ => Ok(()),
         };
-        let manifest = path.join(MANIFEST_FILE);
-        gone(std::fs::remove_file(&manifest), &manifest)?;
-        if path.exists() {
-            sync_folder(path)?;
+        if !self.files.exists(path) {
+            return Ok(());
         }
-        gone(std::fs::remove_dir_all(path), path)
+        let manifest = path.join(MANIFEST_FILE);
+        gone(self.files.remove(&manifest), &manifest)?;
+        self.sync_folder(path)?;
+        for name in self.files.list(path).map_err(SnapshotError::io(path))? {
+            let file = path.join(name);
+            gone(self.files.remove(&file), &file)?;
+        }
+        gone(self.files.remove_folder(path), path)
+    }
+
+    fn make_folder(&self, path: &Path) -> Result<(), SnapshotError> {
+        self.files.make_folder(path).map_err(SnapshotError::io(path))
+    }
+
+    fn sync_folder(&self, path: &Path) -> Result<(), SnapshotError> {
+        self.files.sync_folder(path).map_err(SnapshotError::io(path))
     }
 }
 
@@ -297,16 +331,4 @@ impl SnapshotManifest {
 /// The position that a folder's name says.
 fn position_of(name: &str) -> Option<u64> {
     name.parse().ok().filter(|frame: &u64| *frame > 0 && format!("{frame:020}") == name)
-}
-
-fn make_folder(path: &Path) -> Result<(), SnapshotError> {
-    files::make_folder(path).map_err(SnapshotError::io(path))
-}
-
-fn new_file(path: &Path) -> Result<File, SnapshotError> {
-    files::new_file(path).map_err(SnapshotError::io(path))
-}
-
-fn sync_folder(path: &Path) -> Result<(), SnapshotError> {
-    files::sync_folder(path).map_err(SnapshotError::io(path))
 }

@@ -101,6 +101,16 @@ faults! {
     // The engine.
     /// A snapshot's state is not synced before its manifest is published.
     SnapshotNotSynced,
+    /// A snapshot's manifest is not synced before it gets its name.
+    ManifestNotSynced,
+    /// The names of a snapshot that is published are not synced.
+    SnapshotFolderNotSynced,
+    /// Older snapshots are removed before the newer one is published.
+    OlderRemovedFirst,
+    /// A run of ids is not synced before it gets its name.
+    RunNotSynced,
+    /// Snapshots and runs that a start found are not made durable before anything builds on them.
+    FoundNotSynced,
     /// Replies leave before their frame is durable.
     ReplyBeforeDurable,
 

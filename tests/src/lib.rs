@@ -8,6 +8,7 @@ pub mod compare;
 pub mod consumed;
 pub mod crash;
 pub mod damage;
+pub mod derived;
 pub mod disk;
 pub mod encode;
 pub mod faults;

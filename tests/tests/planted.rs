@@ -15,6 +15,7 @@ use tokio::time::timeout;
 enum Family {
     Simulator,
     CrashExplorer,
+    Derived,
     Damage,
     ChangedFrames,
     /// The fuzz target of this name.
@@ -67,16 +68,25 @@ const CASES: &[Case] = &[
     Case(Fault::FrameOrderIgnored, ChangedFrames, 10, &["a changed log was accepted and does not add up"]),
     Case(Fault::ReservedIgnored, Fuzzing("frame"), 400_000, &["assertion `left == right` failed: row "]),
     Case(Fault::SnapshotNotSynced, PowerCuts, 20, &["every one that was published is good"]),
+    Case(Fault::ManifestNotSynced, Derived, 1, &["an honest snapshot is refused"]),
+    Case(Fault::SnapshotFolderNotSynced, Derived, 1, &["a snapshot that was published is lost"]),
+    Case(Fault::OlderRemovedFirst, Derived, 1, &["a snapshot that was published is lost"]),
+    Case(Fault::RunNotSynced, Derived, 1, &["an honest run of ids is refused", "ids are in no run that can be read"]),
+    Case(Fault::FoundNotSynced, Derived, 2, &["that was published is lost", "that were there are lost"]),
     Case(Fault::ReplyBeforeDurable, Kills, 20, &["what was in the log is gone", "what was answered is not there"]),
     Case(Fault::PayloadChecksumIgnored, Fuzzing("connection"), 100, &["assertion `left == right` failed"]),
     Case(Fault::AnswersMixedUp, Fuzzing("connection"), 300, &["assertion `left == right` failed"]),
     Case(Fault::PermitsGivenBackTwice, Fuzzing("connection"), 40, &["permits are missing or too many"]),
 ];
 
+/// What a second family has to catch as well.
+const ALSO: &[Case] = &[Case(Fault::SnapshotNotSynced, Derived, 1, &["an honest snapshot is refused"])];
+
 impl Family {
-    const ALL: [Family; 10] = [
+    const ALL: [Family; 11] = [
         Simulator,
         CrashExplorer,
+        Derived,
         Damage,
         ChangedFrames,
         Fuzzing("frame"),
@@ -92,6 +102,7 @@ impl Family {
         match self {
             Simulator => 2_000,
             CrashExplorer => 8,
+            Derived => 6,
             Damage => 60,
             ChangedFrames => 100,
             Fuzzing(name) => target(name).expect("a target").seeds,
@@ -105,7 +116,7 @@ impl Family {
     fn sound(self) -> u64 {
         match self {
             Simulator => 40,
-            CrashExplorer => 1,
+            CrashExplorer | Derived => 1,
             Fuzzing(_) => self.short() / 20,
             Damage | ChangedFrames | Kills | FailedCalls | PowerCuts => 10,
         }
@@ -117,6 +128,7 @@ impl Family {
         let (binary, arguments) = match self {
             Simulator => (env!("CARGO_BIN_EXE_sim"), ["--seeds", &seeds].to_vec()),
             CrashExplorer => (env!("CARGO_BIN_EXE_crashes"), ["--seeds", &seeds].to_vec()),
+            Derived => (env!("CARGO_BIN_EXE_derived"), ["--seeds", &seeds].to_vec()),
             Damage => (env!("CARGO_BIN_EXE_damage"), ["--seeds", &seeds].to_vec()),
             ChangedFrames => (env!("CARGO_BIN_EXE_mutations"), ["--seeds", &seeds].to_vec()),
             Fuzzing(name) => (env!("CARGO_BIN_EXE_fuzz"), ["--target", name, "--seeds", &seeds].to_vec()),
@@ -165,7 +177,7 @@ async fn every_planted_fault_is_caught_by_the_family_that_is_meant_for_it() {
         assert!(CASES.iter().any(|Case(.., verdict)| *verdict == [name.as_str()]), "no fault is caught by {name}");
     }
     let (mut planted, mut caught, mut missed) = (0, 0, vec![]);
-    for Case(fault, family, budget, verdict) in CASES {
+    for Case(fault, family, budget, verdict) in CASES.iter().chain(ALSO) {
         assert!(*budget <= family.short(), "{fault:?} is caught by what runs with every run of the tests");
         let run = run(*family, *budget, Some(*fault)).await;
         if let Some(why) = run.skipped.filter(|_| run.passed) {

@@ -1,8 +1,5 @@
 //! The thread that makes runs of sealed segments and merges them. Nothing waits for it and it keeps nobody waiting; killed at any moment
 //! it leaves at most files that the next start removes.
-//!
-//! A run is merged with those behind it once these are at least four and together as large as it: so there are few, and an entry is
-//! written again only when what it stands in has about doubled.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -11,12 +8,13 @@ use std::time::Duration;
 use florin_core::dedup::old::{Run, RunSummary};
 use florin_core::dedup::run::{RunDraft, RunEntry};
 use florin_core::frame::{DraftHead, FrameView, RowError};
+use florin_planted::{Fault, planted};
 use florin_wal::{LogReader, ReadError, SealedSegment};
 
 use super::Shelf;
+use super::merge::{Merged, first_to_merge};
 use super::run_file::{RunError, RunFile, RunPlace, file_name};
 use crate::background::Background;
-use crate::files::{make_folder, sync_folder};
 use crate::pace::{Gait, Pace, Stopped};
 
 /// How often to look for segments that were sealed.
@@ -25,8 +23,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Rows from which on a run is made though there are more sealed segments.
 const RUN_ROWS: u64 = 1 << 20;
-/// Fewest runs that are merged at once.
-const MERGED_MIN: usize = 4;
 /// Segments without a run that are no cause for haste: their ids take memory, 50 bytes each.
 const FINE_SEGMENTS: u64 = 16;
 
@@ -55,11 +51,12 @@ pub struct IdStats {
     pub in_vain: u64,
 }
 
+/// What was made since the start.
 #[derive(Default)]
-struct Tally {
-    made: AtomicU64,
-    merged: AtomicU64,
-    remade: AtomicU64,
+pub(crate) struct Tally {
+    pub made: AtomicU64,
+    pub merged: AtomicU64,
+    pub remade: AtomicU64,
 }
 
 /// The thread, from outside.
@@ -96,7 +93,7 @@ impl IdsKeeping {
 
 /// Why there is no run (yet).
 #[derive(Debug, thiserror::Error)]
-enum KeepError {
+pub(crate) enum KeepError {
     #[error("the engine stops")]
     Stopped,
     #[error(transparent)]
@@ -127,23 +124,20 @@ pub(crate) fn start_keeping_ids(
 ) -> std::io::Result<IdsKeeping> {
     let tally = Arc::new(Tally::default());
     let (log, shared, told) = (reader.clone(), Arc::clone(&shelf), Arc::clone(&tally));
-    let keeper = move |pace| Keeper {
-        reader,
-        shelf: shared,
-        pace,
-        adopt,
-        tally: told,
-        payload: Vec::new(),
-        vouchers: Vec::new(),
-    };
+    let keeper = move |pace| Keeper::new(reader, shared, pace, RUN_ROWS, adopt, told);
     let thread = Background::start("florin-ids", &log, |pace| keeper(pace).run())?;
     Ok(IdsKeeping { shelf, tally, thread })
 }
 
-struct Keeper {
+/// What the thread does.
+pub(crate) struct Keeper {
     reader: LogReader,
     shelf: Arc<Shelf>,
     pace: Pace,
+    /// Rows from which on a run is made though there is more to make it of.
+    rows: u64,
+    /// Whether the runs are durable: those that the start found need not be.
+    is_settled: bool,
     adopt: Box<dyn Fn(Vec<Arc<Run>>) + Send>,
     tally: Arc<Tally>,
     payload: Vec<u8>,
@@ -151,16 +145,27 @@ struct Keeper {
 }
 
 impl Keeper {
+    /// Adds to the runs of a shelf.
+    pub(crate) fn new(
+        reader: LogReader,
+        shelf: Arc<Shelf>,
+        pace: Pace,
+        rows: u64,
+        adopt: Box<dyn Fn(Vec<Arc<Run>>) + Send>,
+        tally: Arc<Tally>,
+    ) -> Keeper {
+        Keeper { reader, shelf, pace, rows, is_settled: false, adopt, tally, payload: Vec::new(), vouchers: Vec::new() }
+    }
+
     fn run(mut self) {
         let mut told = String::new();
         loop {
-            let rest = match self.step() {
+            let rest = match self.look() {
                 Ok(()) => {
                     told.clear();
                     LOOK_EVERY
                 }
                 Err(KeepError::Stopped) => return,
-                Err(KeepError::Run(error)) if self.found_damage(&error) => Duration::ZERO,
                 Err(error) => {
                     let error = error.to_string();
                     if error != told {
@@ -176,8 +181,20 @@ impl Keeper {
         }
     }
 
-    /// Does all that there is to do.
+    /// Does all that there is to do. A run that turns out to be damaged is made again at once.
+    pub(crate) fn look(&mut self) -> Result<(), KeepError> {
+        loop {
+            match self.step() {
+                Err(KeepError::Run(error)) if self.found_damage(&error) => {}
+                done => return done,
+            }
+        }
+    }
+
     fn step(&mut self) -> Result<(), KeepError> {
+        if !self.is_settled && !planted(Fault::FoundNotSynced) {
+            self.settle()?;
+        }
         self.remove_strangers()?;
         loop {
             self.pace.rest(Duration::ZERO)?;
@@ -193,6 +210,24 @@ impl Keeper {
         }
     }
 
+    /// Makes durable that the runs are there: whoever published one may have been killed before its name was, and what was merged into it
+    /// is removed next.
+    fn settle(&mut self) -> Result<(), RunError> {
+        let (files, folder) = (self.shelf.files(), self.shelf.folder());
+        if files.exists(folder) {
+            files.sync_folder(folder).map_err(RunError::io(folder))?;
+            self.sync_data()?;
+        }
+        self.is_settled = true;
+        Ok(())
+    }
+
+    /// Makes durable that there is a folder for runs, whoever made it.
+    fn sync_data(&self) -> Result<(), RunError> {
+        let data = self.shelf.folder().parent().expect("it is in the data directory");
+        self.shelf.files().sync_folder(data).map_err(RunError::io(data))
+    }
+
     /// Whether an error is damage to a run that nobody had found; it is made again then.
     fn found_damage(&self, error: &RunError) -> bool {
         let runs = self.shelf.runs();
@@ -201,16 +236,16 @@ impl Keeper {
 
     /// Removes files that are none of the runs: unfinished, merged into others, or damaged.
     fn remove_strangers(&self) -> Result<(), RunError> {
-        let folder = self.shelf.folder();
-        if !folder.exists() {
+        let (files, folder) = (self.shelf.files(), self.shelf.folder());
+        if !files.exists(folder) {
             return Ok(());
         }
         let known: Vec<_> = self.shelf.runs().iter().map(|run| run.path.clone()).collect();
-        for entry in std::fs::read_dir(folder).map_err(RunError::io(folder))? {
-            let path = entry.map_err(RunError::io(folder))?.path();
+        for name in files.list(folder).map_err(RunError::io(folder))? {
+            let path = folder.join(name);
             let is_run = path.extension().is_some_and(|end| end == "run" || end == "new");
             if is_run && !known.contains(&path) {
-                std::fs::remove_file(&path).map_err(RunError::io(&path))?;
+                files.remove(&path).map_err(RunError::io(&path))?;
             }
         }
         Ok(())
@@ -229,7 +264,7 @@ impl Keeper {
         for segment in sealed.iter().filter(behind) {
             self.take(&mut draft, segment)?;
             last = Some(*segment);
-            if draft.rows() >= RUN_ROWS {
+            if draft.rows() >= self.rows {
                 break;
             }
         }
@@ -281,7 +316,7 @@ impl Keeper {
         while covered < last {
             let mut draft = RunDraft::after(covered, self.shelf.seed());
             let mut place = damaged.place;
-            while draft.next_row() <= last && draft.rows() < RUN_ROWS {
+            while draft.next_row() <= last && draft.rows() < self.rows {
                 (place.frame, place.mac) = (number, self.take_frame(&mut draft, number)?);
                 number += 1;
             }
@@ -300,7 +335,7 @@ impl Keeper {
         self.tally.remade.fetch_add(1, Relaxed);
         eprintln!("florin: {} was made again", damaged.path.display());
         for part in parts.iter().filter(|part| part.path != remade.path) {
-            std::fs::remove_file(&part.path).map_err(RunError::io(&part.path))?;
+            self.shelf.files().remove(&part.path).map_err(RunError::io(&part.path))?;
         }
         Ok(())
     }
@@ -314,7 +349,7 @@ impl Keeper {
         self.tally.merged.fetch_add(1, Relaxed);
         // Those who still read them keep them open.
         for run in merged {
-            std::fs::remove_file(&run.path).map_err(RunError::io(&run.path))?;
+            self.shelf.files().remove(&run.path).map_err(RunError::io(&run.path))?;
         }
         Ok(())
     }
@@ -340,85 +375,30 @@ impl Keeper {
         summary: &RunSummary,
         entries: (u64, impl Iterator<Item = Result<RunEntry, RunError>>),
     ) -> Result<Arc<RunFile>, RunError> {
-        let folder = self.shelf.folder().to_path_buf();
-        if !folder.exists() {
-            let data = folder.parent().expect("it is in the data directory");
-            make_folder(&folder).and_then(|()| sync_folder(data)).map_err(RunError::io(&folder))?;
+        let folder = self.shelf.folder();
+        if !self.shelf.files().exists(folder) {
+            self.shelf.files().make_folder(folder).map_err(RunError::io(folder))?;
         }
+        self.sync_data()?;
+        let Keeper { shelf, pace, .. } = self;
+        let (files, folder) = (shelf.files(), shelf.folder());
         let path = folder.join(file_name(summary.first, summary.last));
         let unfinished = path.with_extension("new");
-        let pace = &mut self.pace;
         let keep = &mut |bytes| pace.keep(bytes).map_err(|Stopped| RunError::Stopped);
-        let written = RunFile::write(&unfinished, self.shelf.ledger(), place, summary, entries, keep);
+        let file = files.create(&unfinished).map_err(RunError::io(&unfinished))?;
+        let written = RunFile::write((&unfinished, file), shelf.ledger(), place, summary, entries, keep);
         if let Err(error) = written {
             // Nobody needs a part of it, and space may be what was missing.
-            let _ = std::fs::remove_file(&unfinished);
+            let _ = files.remove(&unfinished);
             return Err(error);
         }
-        std::fs::rename(&unfinished, &path).map_err(RunError::io(&path))?;
-        sync_folder(&folder).map_err(RunError::io(&folder))?;
-        RunFile::open(&path, self.shelf.ledger()).map(Arc::new)
+        files.rename(&unfinished, &path).map_err(RunError::io(&path))?;
+        files.sync_folder(folder).map_err(RunError::io(folder))?;
+        RunFile::open(&**files, &path, shelf.ledger()).map(Arc::new)
     }
 
     fn put(&self, runs: Vec<Arc<RunFile>>) {
         self.shelf.put(runs);
         (self.adopt)(self.shelf.in_memory());
-    }
-}
-
-/// The first of the runs that are to be merged, if any are: of so many entries, the oldest first.
-fn first_to_merge(entries: &[u64]) -> Option<usize> {
-    let behind = |at: usize| entries[at + 1..].iter().sum::<u64>();
-    (0..entries.len()).find(|at| entries.len() - at >= MERGED_MIN && behind(*at) >= entries[*at])
-}
-
-/// Entries of several runs in order.
-struct Merged<I: Iterator> {
-    runs: Vec<std::iter::Peekable<I>>,
-}
-
-impl Merged<std::iter::Empty<Result<RunEntry, RunError>>> {
-    fn of(runs: &[Arc<RunFile>]) -> Merged<impl Iterator<Item = Result<RunEntry, RunError>> + '_> {
-        Merged { runs: runs.iter().map(|run| run.all().peekable()).collect() }
-    }
-}
-
-impl<I: Iterator<Item = Result<RunEntry, RunError>>> Iterator for Merged<I> {
-    type Item = Result<RunEntry, RunError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let mut least: Option<(RunEntry, usize)> = None;
-        for (at, run) in self.runs.iter_mut().enumerate() {
-            match run.peek() {
-                None => {}
-                Some(Err(_)) => return run.next(),
-                Some(Ok(entry)) if least.is_none_or(|(least, _)| *entry < least) => least = Some((*entry, at)),
-                Some(Ok(_)) => {}
-            }
-        }
-        self.runs[least?.1].next()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::first_to_merge;
-
-    #[test]
-    fn runs_stay_few_and_entries_are_written_again_seldom() {
-        for each in [1u64, 1_000_000] {
-            let (mut runs, mut written, mut most) = (Vec::new(), 0u64, 0);
-            for _ in 0..1_000 {
-                runs.push(each);
-                while let Some(first) = first_to_merge(&runs) {
-                    let sum = runs.drain(first..).sum();
-                    written += sum;
-                    runs.push(sum);
-                }
-                most = most.max(runs.len());
-            }
-            assert!(most <= 10, "{most} runs");
-            assert!(written <= 7 * 1_000 * each, "entries were written {} times", written / (1_000 * each));
-        }
     }
 }

@@ -1,9 +1,7 @@
 //! A run as a file: a header, then blocks of entries in the order of their hashes, of the filter, of the ranges, and of the first hash
 //! of each block of entries. Every block says which it is and of which file, and has a checksum that is looked at each time it is read.
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -12,11 +10,12 @@ use florin_core::dedup::filter::{Filter, LINE_WORDS, Line};
 use florin_core::dedup::old::{Run, RunSummary};
 use florin_core::dedup::ranges::{RANGES_MAX, Ranges};
 use florin_core::dedup::run::RunEntry;
+use florin_planted::{Fault, planted};
 use florin_wal::{FrameHead, LedgerId};
 use zerocopy::little_endian::{U32, U64, U128};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::files::new_file;
+use crate::files::{Files, NewFile, OldFile};
 
 /// Bytes of a block, the header's too.
 pub const BLOCK_BYTES: usize = 4096;
@@ -146,7 +145,7 @@ pub(crate) struct RunFile {
     pub run: Arc<Run>,
     pub bytes: u64,
     entries: u64,
-    file: File,
+    file: Box<dyn OldFile>,
     salt: [u8; 4],
     /// First hash of each block of entries.
     fences: Vec<u64>,
@@ -169,7 +168,7 @@ pub(crate) fn rows_of(name: &str) -> Option<(u64, u64)> {
 /// Writes blocks one behind the other.
 struct Writer<'a> {
     path: &'a Path,
-    file: File,
+    file: Box<dyn NewFile>,
     salt: [u8; 4],
     number: u64,
     chunk: Vec<u8>,
@@ -207,7 +206,8 @@ impl Writer<'_> {
     }
 
     fn flush(&mut self) -> Result<(), RunError> {
-        let written = self.file.write_all(&self.chunk).and_then(|()| self.file.sync_data());
+        let written = self.file.write_all(&self.chunk);
+        let written = written.and_then(|()| if planted(Fault::RunNotSynced) { Ok(()) } else { self.file.sync_data() });
         written.map_err(RunError::io(self.path))?;
         let bytes = self.chunk.len();
         self.chunk.clear();
@@ -218,7 +218,7 @@ impl Writer<'_> {
 impl RunFile {
     /// Writes a run to a new file and makes it durable: `count` entries in order.
     pub fn write(
-        path: &Path,
+        (path, file): (&Path, Box<dyn NewFile>),
         ledger: LedgerId,
         place: &RunPlace,
         summary: &RunSummary,
@@ -244,7 +244,6 @@ impl RunFile {
             reserved: FromZeros::new_zeroed(),
         };
         header.digest = blake3::hash(&header.as_bytes()[32..]).into();
-        let file = new_file(path).map_err(RunError::io(path))?;
         let salt = header.salt();
         let chunk = header.as_bytes().to_vec();
         let mut writer = Writer { path, file, salt, number: 0, chunk, body: 0, keep };
@@ -277,15 +276,15 @@ impl RunFile {
     }
 
     /// Opens a run of this ledger and takes filter, ranges and first hashes into memory. Entries are checked when they are read.
-    pub fn open(path: &Path, ledger: LedgerId) -> Result<RunFile, RunError> {
-        let file = File::open(path).map_err(RunError::io(path))?;
-        let bytes = file.metadata().map_err(RunError::io(path))?.len();
+    pub fn open(files: &dyn Files, path: &Path, ledger: LedgerId) -> Result<RunFile, RunError> {
+        let file = files.open(path).map_err(RunError::io(path))?;
+        let bytes = file.length().map_err(RunError::io(path))?;
         let at_start = |reason| RunError::Damaged { file: path.to_path_buf(), offset: 0, reason };
         let mut header = Header::new_zeroed();
-        file.read_exact_at(header.as_mut_bytes(), 0).map_err(RunError::io(path))?;
+        file.read_at(header.as_mut_bytes(), 0).map_err(RunError::io(path))?;
         header.check(ledger, bytes).map_err(at_start)?;
         let layout = header.layout();
-        let mut reader = Blocks { path, file: &file, salt: header.salt(), chunk: Vec::new(), from: 0 };
+        let mut reader = Blocks { path, file: &*file, salt: header.salt(), chunk: Vec::new(), from: 0 };
         let mut lines = Vec::with_capacity(header.lines.get() as usize);
         reader.items(layout.filter..layout.ranges, header.lines.get(), |words: &[U64; LINE_WORDS]| {
             lines.push(Line(words.map(U64::get)));
@@ -412,7 +411,7 @@ impl RunFile {
 
     fn read_at(&self, blocks: &mut [u8], number: u64) -> Result<(), RunError> {
         let offset = number * BLOCK_BYTES as u64;
-        match self.file.read_exact_at(blocks, offset) {
+        match self.file.read_at(blocks, offset) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Err(self.damaged(offset, "the file is cut short"))
             }
@@ -498,7 +497,7 @@ impl Header {
 /// Reads blocks one behind the other.
 struct Blocks<'a> {
     path: &'a Path,
-    file: &'a File,
+    file: &'a dyn OldFile,
     salt: [u8; 4],
     chunk: Vec<u8>,
     from: u64,
@@ -519,7 +518,7 @@ impl Blocks<'_> {
             self.from = from;
             self.chunk.resize((upto - from) as usize * BLOCK_BYTES, 0);
             let offset = from * BLOCK_BYTES as u64;
-            self.file.read_exact_at(&mut self.chunk, offset).map_err(RunError::io(self.path))?;
+            self.file.read_at(&mut self.chunk, offset).map_err(RunError::io(self.path))?;
             check_blocks(self.path, self.salt, &self.chunk, from)?;
             for block in self.chunk.chunks(BLOCK_BYTES) {
                 let items = block[HEAD_BYTES..].chunks_exact(size_of::<T>()).take(per_block.min(left));

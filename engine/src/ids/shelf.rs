@@ -12,6 +12,7 @@ use florin_core::dedup::run::RunEntry;
 use florin_wal::{FrameHead, LedgerId};
 
 use super::run_file::{RunError, RunFile, rows_of};
+use crate::files::{Files, RealFiles};
 
 /// What runs say of an id's hash.
 pub(crate) struct Said {
@@ -26,6 +27,7 @@ const FOLDER: &str = "ids";
 /// The runs.
 #[derive(Debug)]
 pub(crate) struct Shelf {
+    files: Arc<dyn Files>,
     folder: PathBuf,
     ledger: LedgerId,
     /// Seed of their hashes.
@@ -41,8 +43,19 @@ impl Shelf {
     /// The runs in a data directory of rows up to one, and why some were left aside: they are made again. `seed` is for the first run of
     /// all.
     pub fn open(data: &Path, ledger: LedgerId, seed: u64, upto: u64) -> Result<(Shelf, Vec<RunError>), RunError> {
+        Shelf::open_on(RealFiles::shared(), data, ledger, seed, upto)
+    }
+
+    /// As [`Shelf::open`], on any files.
+    pub fn open_on(
+        files: Arc<dyn Files>,
+        data: &Path,
+        ledger: LedgerId,
+        seed: u64,
+        upto: u64,
+    ) -> Result<(Shelf, Vec<RunError>), RunError> {
         let folder = data.join(FOLDER);
-        let mut names = names(&folder)?;
+        let mut names = names(&*files, &folder)?;
         let (mut runs, mut refused): (Vec<Arc<RunFile>>, Vec<RunError>) = (Vec::new(), Vec::new());
         names.sort_unstable_by_key(by_rows);
         let mut covered = 0;
@@ -56,7 +69,7 @@ impl Shelf {
                 refused.push(RunError::Damaged { file: path, offset: 0, reason });
                 continue;
             }
-            match RunFile::open(&path, ledger) {
+            match RunFile::open(&*files, &path, ledger) {
                 Ok(run) if rows_of(name) != Some((run.run.summary.first, run.run.summary.last)) => {
                     refused.push(RunError::Damaged {
                         file: path,
@@ -80,7 +93,12 @@ impl Shelf {
         }
         let seed = runs.first().map_or(seed, |run| run.place.seed);
         let (looked_up, in_vain) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ok((Shelf { folder, ledger, seed, runs: RwLock::new(runs), looked_up, in_vain }, refused))
+        Ok((Shelf { files, folder, ledger, seed, runs: RwLock::new(runs), looked_up, in_vain }, refused))
+    }
+
+    /// What they are on.
+    pub fn files(&self) -> &Arc<dyn Files> {
+        &self.files
     }
 
     /// Where they lie.
@@ -166,7 +184,7 @@ pub(crate) struct Published {
 /// The others are left of a merge; the next start removes them.
 pub(crate) fn published(data: &Path) -> Result<Vec<Published>, RunError> {
     let folder = data.join(FOLDER);
-    let mut names = names(&folder)?;
+    let mut names = names(&RealFiles, &folder)?;
     names.sort_unstable_by_key(by_rows);
     let mut covered = 0;
     names.retain(|(first, last, _)| {
@@ -184,16 +202,12 @@ fn by_rows((first, last, _): &(u64, u64, String)) -> (u64, u64) {
 }
 
 /// First row, last row and name of the runs in a folder.
-pub(super) fn names(folder: &Path) -> Result<Vec<(u64, u64, String)>, RunError> {
-    let entries = match std::fs::read_dir(folder) {
+fn names(files: &dyn Files, folder: &Path) -> Result<Vec<(u64, u64, String)>, RunError> {
+    let names = match files.list(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(RunError::io(folder))?,
+        names => names.map_err(RunError::io(folder))?,
     };
-    let mut names = Vec::new();
-    for entry in entries {
-        // A name that is not UTF-8 is none of ours.
-        let Ok(name) = entry.map_err(RunError::io(folder))?.file_name().into_string() else { continue };
-        names.extend(rows_of(&name).map(|(first, last)| (first, last, name)));
-    }
-    Ok(names)
+    // A name that is not UTF-8 is none of ours.
+    let ours = names.into_iter().filter_map(|name| name.into_string().ok());
+    Ok(ours.filter_map(|name| rows_of(&name).map(|(first, last)| (first, last, name))).collect())
 }

@@ -1,17 +1,18 @@
 //! The thread that folds sealed segments into the next snapshot, every so many of them or when one is asked for. Only who asks waits for
 //! it, and it keeps nobody waiting; killed at any moment it leaves at most an unfinished folder, which the next snapshot removes.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use florin_core::frame::{DraftHead, FrameView, RowError};
 use florin_core::snapshot::{Fold, SnapshotRecord};
+use florin_planted::{Fault, planted};
 use florin_wal::{LogReader, ReadError, SealedSegment};
 
 use super::manifest::{FORMAT, hex};
+use super::report::{SnapshotReport, SnapshotStats, Tally};
 use super::state_file::{STATE_FILE, StateWriter};
 use super::{SnapshotError, SnapshotFolder, SnapshotManifest};
 use crate::background::Background;
@@ -25,55 +26,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Accounts, holds and postings that changed from which on a snapshot is made before its time: they take some 100 bytes each.
 const CHANGES_MAX: usize = 2_000_000;
 
-/// What snapshots there are and what they cost since the start.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct SnapshotStats {
-    /// Last frame of the newest, 0 if there is none.
-    pub frame: u64,
-    /// Ordinal of the last segment that was folded, and that a snapshot was made of if it was time.
-    pub folded: u64,
-    /// Snapshots made since the start.
-    pub made: u64,
-    /// Bytes of the last one made.
-    pub bytes: u64,
-    /// Microseconds that making the last one took, pauses included.
-    pub us: u64,
-}
-
-#[derive(Default)]
-struct Tally {
-    frame: AtomicU64,
-    folded: AtomicU64,
-    made: AtomicU64,
-    bytes: AtomicU64,
-    us: AtomicU64,
-}
-
-/// A snapshot that was asked for.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SnapshotReport {
-    /// Last frame that it covers.
-    pub frame: u64,
-    /// Last sequence number.
-    pub sequence: u64,
-    /// Booked-at of that row, nanoseconds since 1970-01-01 UTC.
-    pub booked_at: u64,
-    /// Accounts in it.
-    pub accounts: u64,
-    /// Records in it, accounts and all others.
-    pub records: u64,
-    /// Bytes of its state.
-    pub bytes: u64,
-    /// Microseconds that making it took, 0 if it was there.
-    pub us: u64,
-    /// Whether it was made now; else nothing had become durable since it was.
-    pub is_new: bool,
-    /// Where it is.
-    pub folder: PathBuf,
-}
-
 /// Somebody who waits for a snapshot of all frames up to one. They stand in sealed segments, or will at once.
-struct Order {
+pub(crate) struct Order {
     upto: u64,
     on_reply: OnReply,
 }
@@ -110,7 +64,7 @@ impl Keeping {
 
 /// Why there is no snapshot (yet).
 #[derive(Debug, thiserror::Error)]
-enum KeepError {
+pub(crate) enum KeepError {
     #[error("the engine stops")]
     Stopped,
     #[error(transparent)]
@@ -143,31 +97,20 @@ pub(crate) fn start_keeping(
     tally.frame.store(base.as_ref().map_or(0, |base| base.frame), Relaxed);
     let log = reader.clone();
     let told = Arc::clone(&tally);
-    let keeper = move |pace| Keeper {
-        pace,
-        reader,
-        folder,
-        base,
-        fold: None,
-        segment: 0,
-        every,
-        seed,
-        ordered,
-        waiting: Vec::new(),
-        tally: told,
-        payload: Vec::new(),
-        vouchers: Vec::new(),
-    };
+    let keeper = move |pace| Keeper { tally: told, ..Keeper::new(reader, folder, base, every, seed, pace, ordered) };
     let thread = Background::start("florin-snapshot", &log, |pace| keeper(pace).run())?;
     Ok(Keeping { tally, orders, thread })
 }
 
-struct Keeper {
+/// What the thread does.
+pub(crate) struct Keeper {
     reader: LogReader,
     folder: SnapshotFolder,
     pace: Pace,
     /// The newest snapshot.
     base: Option<SnapshotManifest>,
+    /// Whether that is durable: one that recovery found need not be.
+    is_settled: bool,
     /// What changed since, up to the end of `segment`; none before its first frame.
     fold: Option<Fold>,
     segment: u64,
@@ -182,19 +125,44 @@ struct Keeper {
 }
 
 impl Keeper {
+    /// Goes on from `base`, the newest snapshot, every so many segments and whenever something is ordered.
+    pub(crate) fn new(
+        reader: LogReader,
+        folder: SnapshotFolder,
+        base: Option<SnapshotManifest>,
+        every: u64,
+        seed: u64,
+        pace: Pace,
+        ordered: Receiver<Order>,
+    ) -> Keeper {
+        Keeper {
+            reader,
+            folder,
+            pace,
+            base,
+            is_settled: false,
+            fold: None,
+            segment: 0,
+            every,
+            seed,
+            ordered,
+            waiting: Vec::new(),
+            tally: Arc::default(),
+            payload: Vec::new(),
+            vouchers: Vec::new(),
+        }
+    }
+
     fn run(mut self) {
         let mut told = String::new();
         loop {
-            let rest = match self.step() {
+            let rest = match self.look() {
                 Ok(()) => {
                     told.clear();
                     LOOK_EVERY
                 }
                 Err(KeepError::Stopped) => break,
                 Err(error) => {
-                    // What was folded may be what is wrong: from the last good snapshot on again.
-                    self.fold = None;
-                    self.check_base();
                     let error = error.to_string();
                     self.tell(|_| Reply::SnapshotFailed(error.clone()));
                     if error != told {
@@ -221,11 +189,28 @@ impl Keeper {
         }
     }
 
+    /// Does all that there is to do; what failed is left so that it can be tried again.
+    pub(crate) fn look(&mut self) -> Result<(), KeepError> {
+        let done = self.step();
+        if !matches!(done, Ok(()) | Err(KeepError::Stopped)) {
+            // What was folded may be what is wrong: from the last good snapshot on again.
+            self.fold = None;
+            self.check_base();
+        }
+        done
+    }
+
     fn step(&mut self) -> Result<(), KeepError> {
         self.waiting.extend(self.ordered.try_iter());
+        if self.every == 0 && self.waiting.is_empty() {
+            return Ok(());
+        }
+        if let Some(base) = self.base.as_ref().filter(|_| !self.is_settled && !planted(Fault::FoundNotSynced)) {
+            self.folder.settle(base.frame)?;
+        }
+        self.is_settled = true;
         let had = self.newest();
         match self.waiting.iter().map(|order| order.upto).max() {
-            None if self.every == 0 => return Ok(()),
             None => self.fold_sealed(None)?,
             Some(upto) if upto <= had => {}
             Some(upto) => {
@@ -256,7 +241,7 @@ impl Keeper {
     }
 
     /// The last frame of the newest snapshot, 0 if there is none.
-    fn newest(&self) -> u64 {
+    pub(crate) fn newest(&self) -> u64 {
         self.base.as_ref().map_or(0, |base| base.frame)
     }
 
@@ -365,7 +350,7 @@ impl Keeper {
     fn write(&mut self, fold: Fold, segment: &SealedSegment) -> Result<SnapshotManifest, KeepError> {
         let position = fold.position();
         let path = self.folder.begin(position.last_round)?;
-        let mut writer = StateWriter::create(path.join(STATE_FILE))?;
+        let mut writer = StateWriter::create(&*self.folder.files, path.join(STATE_FILE))?;
         let Keeper { pace, reader, every, waiting, .. } = self;
         let sink = |record: SnapshotRecord| {
             let bytes = writer.push(&record)?;
@@ -395,6 +380,9 @@ impl Keeper {
             bytes: writer.bytes,
             digest,
         };
+        if planted(Fault::OlderRemovedFirst) {
+            self.folder.keep_only(&[position.last_round])?;
+        }
         self.folder.publish(&path, &manifest, self.reader.keys())?;
         Ok(manifest)
     }

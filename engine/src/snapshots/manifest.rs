@@ -1,13 +1,14 @@
 //! The manifest of a snapshot: of which state it is, and how its file is known again. Sealed with the ledger's key, so that nobody
 //! without it can make one.
 
-use std::io::Write;
 use std::path::Path;
 
+use florin_planted::{Fault, planted};
 use florin_wal::{FrameHead, KeyRing, LedgerId};
 use serde::{Deserialize, Serialize};
 
-use super::{SnapshotError, new_file};
+use super::SnapshotError;
+use crate::files::Files;
 
 /// Name of the manifest in the folder of a snapshot.
 pub(super) const MANIFEST_FILE: &str = "manifest.json";
@@ -67,18 +68,21 @@ impl SnapshotManifest {
 
     /// Reads the manifest in a folder and checks that it is this ledger's and for this position.
     pub(super) fn load(
+        files: &dyn Files,
         folder: &Path,
         ledger: LedgerId,
         frame: u64,
         keys: &KeyRing,
     ) -> Result<SnapshotManifest, SnapshotError> {
         let file = folder.join(MANIFEST_FILE);
-        let length = file.metadata().map_err(SnapshotError::io(&file))?.len();
+        let opened = files.open(&file).map_err(SnapshotError::io(&file))?;
+        let length = opened.length().map_err(SnapshotError::io(&file))?;
         let wrong = |reason: String| SnapshotError::Damaged { file: file.clone(), offset: 0, reason };
         if length > MANIFEST_BYTES_MAX {
             return Err(wrong("it is too long for a manifest".into()));
         }
-        let text = std::fs::read(&file).map_err(SnapshotError::io(&file))?;
+        let mut text = vec![0; length as usize];
+        opened.read_at(&mut text, 0).map_err(SnapshotError::io(&file))?;
         let sealed: Sealed = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
         if sealed.text() != text {
             return Err(wrong("it is not written as manifests are".into()));
@@ -98,13 +102,16 @@ impl SnapshotManifest {
     }
 
     /// Writes the manifest into a folder under another name, makes it durable, and renames it. The folder is to be synced.
-    pub(super) fn write(&self, folder: &Path, keys: &KeyRing) -> Result<(), SnapshotError> {
+    pub(super) fn write(&self, files: &dyn Files, folder: &Path, keys: &KeyRing) -> Result<(), SnapshotError> {
         let (key, mac) = keys.seal(&self.bytes());
         let sealed = Sealed { manifest: self.clone(), key, mac: hex(&mac) };
         let (file, new) = (folder.join(MANIFEST_FILE), folder.join("manifest.json.new"));
-        let mut written = new_file(&new)?;
-        written.write_all(&sealed.text()).and_then(|()| written.sync_all()).map_err(SnapshotError::io(&new))?;
-        std::fs::rename(&new, &file).map_err(SnapshotError::io(&file))
+        let mut written = files.create(&new).map_err(SnapshotError::io(&new))?;
+        written.write_all(&sealed.text()).map_err(SnapshotError::io(&new))?;
+        if !planted(Fault::ManifestNotSynced) {
+            written.sync_all().map_err(SnapshotError::io(&new))?;
+        }
+        files.rename(&new, &file).map_err(SnapshotError::io(&file))
     }
 }
 

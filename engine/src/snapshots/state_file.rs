@@ -1,8 +1,7 @@
 //! The file with the state: chunks of records of one section each, one behind the other. A chunk is checked before anything in it is
 //! believed, and the manifest's digest covers the digests of all chunks, so that none can be missing, moved or from elsewhere.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use florin_core::snapshot::{Section, SnapshotRecord, decode};
@@ -11,7 +10,8 @@ use zerocopy::little_endian::U32;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::manifest::hex;
-use super::{SnapshotError, SnapshotManifest, new_file};
+use super::{SnapshotError, SnapshotManifest};
+use crate::files::{Files, NewFile, OldFile};
 
 /// Name of the file in the folder of a snapshot.
 pub(super) const STATE_FILE: &str = "state";
@@ -45,7 +45,7 @@ const DIGEST_BYTES: usize = 32;
 /// Writes a state.
 pub(super) struct StateWriter {
     path: PathBuf,
-    file: File,
+    file: Box<dyn NewFile>,
     section: Section,
     /// Head and body of the chunk that is being filled.
     chunk: Vec<u8>,
@@ -61,8 +61,8 @@ pub(super) struct StateWriter {
 }
 
 impl StateWriter {
-    pub(super) fn create(path: PathBuf) -> Result<StateWriter, SnapshotError> {
-        let file = new_file(&path)?;
+    pub(super) fn create(files: &dyn Files, path: PathBuf) -> Result<StateWriter, SnapshotError> {
+        let file = files.create(&path).map_err(SnapshotError::io(&path))?;
         Ok(StateWriter {
             path,
             file,
@@ -134,7 +134,9 @@ impl StateWriter {
 /// Reads a state, record by record. After an error there is nothing more.
 pub(super) struct StateReader {
     path: PathBuf,
-    file: File,
+    file: Box<dyn OldFile>,
+    /// How far the file was read.
+    position: u64,
     digest: String,
     bytes: u64,
     records: u64,
@@ -151,10 +153,15 @@ pub(super) struct StateReader {
 }
 
 impl StateReader {
-    pub(super) fn open(path: &Path, manifest: &SnapshotManifest) -> Result<StateReader, SnapshotError> {
-        let file = File::open(path).map_err(SnapshotError::io(path))?;
+    pub(super) fn open(
+        files: &dyn Files,
+        path: &Path,
+        manifest: &SnapshotManifest,
+    ) -> Result<StateReader, SnapshotError> {
+        let file = files.open(path).map_err(SnapshotError::io(path))?;
         let reader = StateReader {
             path: path.to_path_buf(),
+            position: 0,
             digest: manifest.digest.clone(),
             bytes: manifest.bytes,
             records: manifest.records,
@@ -168,7 +175,7 @@ impl StateReader {
             ended: false,
             file,
         };
-        let length = reader.file.metadata().map_err(SnapshotError::io(path))?.len();
+        let length = reader.file.length().map_err(SnapshotError::io(path))?;
         match length == manifest.bytes {
             true => Ok(reader),
             false => Err(reader.damaged("the file is not as long as the manifest says")),
@@ -222,10 +229,12 @@ impl StateReader {
     }
 
     fn read(&mut self, into: &mut [u8]) -> Result<(), SnapshotError> {
-        match self.file.read_exact(into) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(self.damaged("the chunk is cut")),
-            read => read.map_err(SnapshotError::io(&self.path)),
+        match self.file.read_at(into, self.position) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(self.damaged("the chunk is cut")),
+            read => read.map_err(SnapshotError::io(&self.path))?,
         }
+        self.position += into.len() as u64;
+        Ok(())
     }
 
     fn next_record(&mut self) -> Result<Option<SnapshotRecord>, SnapshotError> {

@@ -10,6 +10,7 @@ use florin_core::frame::Record;
 use florin_wal::{Frame, FrameHead, LedgerId, Point};
 
 use super::{VerifyError, could_not};
+use crate::files::RealFiles;
 use crate::ids::{Published, RunError, RunFile, published};
 use crate::start::random_seed;
 
@@ -73,7 +74,7 @@ impl Runs {
     }
 
     fn opened(&mut self, run: &Published) -> Result<RunFile, RunError> {
-        let file = RunFile::open(&run.path, self.ledger)?;
+        let file = RunFile::open(&RealFiles, &run.path, self.ledger)?;
         let reason = match &file.run.summary {
             summary if (summary.first, summary.last) != (run.first, run.last) => "its name is that of another run",
             _ if *self.seed.get_or_insert(file.place.seed) != file.place.seed => {

@@ -37,7 +37,7 @@ pub fn record(place: &Place, seed: u64, size: Size) -> Workload {
     let (base, mut events, mut history) = (place.image(), Vec::new(), History::new());
     let (mut live, mut packs) = (base.clone(), 0);
     for _ in 0..rng.between(1, lives) {
-        let disk = Recorder::of(live, mode).writing_apart(seed / 2 % 2 == 0);
+        let disk = Recorder::of(live, mode).writing_apart((seed / 2).is_multiple_of(2));
         let (recovered, seen) = place.recover(&disk, &history);
         let recovered = recovered.unwrap_or_else(|error| panic!("seed {seed}: after an end in order: {error}"));
         assert_eq!((seen.frames, seen.wrong), (history.len() as u64, None), "seed {seed}: after an end in order");

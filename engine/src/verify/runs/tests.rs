@@ -8,6 +8,7 @@ use florin_wal::{LedgerManifest, LedgerOptions, create_ledger};
 
 use super::super::verify;
 use super::*;
+use crate::files::Files;
 use crate::handle::{Command, Reply};
 use crate::ids::RunPlace;
 use crate::start::tests::register;
@@ -65,7 +66,7 @@ impl Case {
     /// The first run and its file.
     fn first(&self) -> (PathBuf, RunFile) {
         let path = published(&self.data).expect("runs").remove(0).path;
-        let run = RunFile::open(&path, self.ledger).expect("a good run");
+        let run = RunFile::open(&RealFiles, &path, self.ledger).expect("a good run");
         (path, run)
     }
 
@@ -78,7 +79,15 @@ impl Case {
         forge(&mut parts);
         parts.entries.sort_unstable();
         let entries = (parts.entries.len() as u64, parts.entries.into_iter().map(Ok));
-        RunFile::write(&path, self.ledger, &parts.place, &parts.summary, entries, &mut |_| Ok(())).expect("a run");
+        RunFile::write(
+            (&path, RealFiles.create(&path).expect("a file")),
+            self.ledger,
+            &parts.place,
+            &parts.summary,
+            entries,
+            &mut |_| Ok(()),
+        )
+        .expect("a run");
         let checked = self.runs().remove(0);
         std::fs::write(&path, good).expect("the good run");
         checked
@@ -174,7 +183,15 @@ fn what_is_left_of_a_merge_and_what_the_log_has_not_reached_are_told_apart() {
     (ahead.first, ahead.last, ahead.ids) = (1_000_000, 1_000_100, 0);
     let place = RunPlace { frame: 1_000_000, ..run.place };
     let (behind, none) = (of_rows(1_000_000, 1_000_100), (0, std::iter::empty()));
-    RunFile::write(&behind, case.ledger, &place, &ahead, none, &mut |_| Ok(())).expect("a run");
+    RunFile::write(
+        (&behind, RealFiles.create(&behind).expect("a file")),
+        case.ledger,
+        &place,
+        &ahead,
+        none,
+        &mut |_| Ok(()),
+    )
+    .expect("a run");
     let ahead = case.runs().pop().expect("a run");
     assert!(ahead.foreign && ahead.wrong.is_some_and(|wrong| wrong.ends_with("the log ends before it")));
 }
