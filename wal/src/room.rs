@@ -62,6 +62,8 @@ pub(crate) struct RoomKeeper {
     segment_bytes: u64,
     state: Mutex<RoomState>,
     changed: Condvar,
+    /// For the allocator alone: frames that are done are no news to it, and there are thousands a second.
+    for_allocator: Condvar,
 }
 
 impl RoomKeeper {
@@ -76,7 +78,8 @@ impl RoomKeeper {
             waiting: false,
             stopped: false,
         };
-        RoomKeeper { segment_bytes, state: Mutex::new(state), changed: Condvar::new() }
+        let (state, changed, for_allocator) = (Mutex::new(state), Condvar::new(), Condvar::new());
+        RoomKeeper { segment_bytes, state, changed, for_allocator }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, RoomState> {
@@ -87,7 +90,21 @@ impl RoomKeeper {
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut RoomState) -> T) -> T {
         let out = change(&mut self.lock());
         self.changed.notify_all();
+        self.for_allocator.notify_all();
         out
+    }
+
+    /// Takes note that the oldest frames are done and where the writer stands now; the allocator is woken only for another segment.
+    pub(crate) fn settle(&self, frames: usize, position: Position) {
+        let mut state = self.lock();
+        assert!(frames <= state.outstanding.len(), "a frame is accounted for before it is queued");
+        state.outstanding.drain(..frames);
+        let before = std::mem::replace(&mut state.position, position);
+        drop(state);
+        self.changed.notify_all();
+        if before.segment != position.segment {
+            self.for_allocator.notify_all();
+        }
     }
 
     pub(crate) fn wait<'a>(&self, state: MutexGuard<'a, RoomState>) -> MutexGuard<'a, RoomState> {
@@ -100,6 +117,20 @@ impl RoomKeeper {
         time: Duration,
     ) -> MutexGuard<'a, RoomState> {
         self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// As [`RoomKeeper::wait`], for the allocator.
+    pub(crate) fn wait_for_work<'a>(&self, state: MutexGuard<'a, RoomState>) -> MutexGuard<'a, RoomState> {
+        self.for_allocator.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As [`RoomKeeper::wait_for_work`], for so long at most.
+    pub(crate) fn wait_for_work_at_most<'a>(
+        &self,
+        state: MutexGuard<'a, RoomState>,
+        time: Duration,
+    ) -> MutexGuard<'a, RoomState> {
+        self.for_allocator.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// Whether `frames` frames of `bytes` each would find room behind all that is queued.

@@ -100,7 +100,7 @@ impl SpareMaker {
                     let state = self.room.lock();
                     if matches!(self.work(&state), Work::Nothing) {
                         assert!(state.failing.is_none(), "a failure is left only by trying again");
-                        drop(self.room.wait(state));
+                        drop(self.room.wait_for_work(state));
                     }
                     continue;
                 }
@@ -245,7 +245,7 @@ impl SpareMaker {
                 }
                 until = now + time;
             }
-            state = room.wait_at_most(state, until - now);
+            state = room.wait_for_work_at_most(state, until - now);
         }
     }
 
@@ -281,7 +281,7 @@ impl SpareMaker {
             if now >= until {
                 return;
             }
-            state = self.room.wait_at_most(state, until - now);
+            state = self.room.wait_for_work_at_most(state, until - now);
         }
     }
 }

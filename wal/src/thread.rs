@@ -241,12 +241,7 @@ impl WriterThread {
             self.shared.segments.push(head);
             self.shared.counters.segment.store(head.ordinal, Relaxed);
         }
-        self.shared.room.change(|state| {
-            state.position = written.position;
-            let frames = written.frames as usize;
-            assert!(frames <= state.outstanding.len(), "a frame is accounted for before it is queued");
-            state.outstanding.drain(..frames);
-        });
+        self.shared.room.settle(written.frames as usize, written.position);
     }
 
     /// Waits until a segment is ready. Space is set aside, only the zeros are missing, so it fails only where the disk does: when some
