@@ -80,6 +80,8 @@ struct Books {
     snapshot: u64,
 }
 
+/// Bytes of a segment.
+const SEGMENT: u64 = 128 << 10;
 const EARLY: u128 = 1 << 100;
 const LATE: u128 = 1 << 101;
 const HELD: u128 = 1 << 102;
@@ -88,7 +90,7 @@ impl Books {
     fn new() -> Books {
         let folder = tempfile::tempdir().expect("a folder");
         let books = Books { folder, snapshot: 0 };
-        create_ledger(&books.data(), &LedgerOptions { segment_bytes: 128 << 10, created_unix_ns: 0 })
+        create_ledger(&books.data(), &LedgerOptions { segment_bytes: SEGMENT, created_unix_ns: 0 })
             .expect("a ledger");
         let snapshot = run(async {
             let engine = serve(&books.data(), 2, true).await;
@@ -97,6 +99,8 @@ impl Books {
             assert_eq!(pay(&engine, EARLY, ItemKind::Post).await.outcome, Outcome::Posted);
             assert_eq!(pay(&engine, HELD, ItemKind::Hold).await.outcome, Outcome::Posted);
             maker.run(&engine, 150).await;
+            let now = stats(&engine).await;
+            assert!(now.log_bytes > 4 * SEGMENT && now.segments_sealed + 2 >= now.log_bytes / SEGMENT, "{now:?}");
             let Reply::Snapshot(Some(made)) = engine.call(Command::Snapshot).await else { panic!("no snapshot") };
             maker.run(&engine, 150).await;
             assert_eq!(pay(&engine, LATE, ItemKind::Post).await.outcome, Outcome::Posted);

@@ -165,7 +165,8 @@ impl CoordinatorActor {
             votes_maybe: counters.votes_maybe,
             groups: log.groups,
             log_bytes: log.disk_bytes,
-            segments_sealed: indexes.sealed,
+            // The thread of the indexes learns of segments between two of them; a ledger that is only read has no writer.
+            segments_sealed: indexes.sealed.max(log.segment.saturating_sub(1)),
             packs: packing.packs,
             segments_packed: packing.segments,
             pack_bytes_saved: packing.saved,
