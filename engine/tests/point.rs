@@ -90,8 +90,7 @@ impl Books {
     fn new() -> Books {
         let folder = tempfile::tempdir().expect("a folder");
         let books = Books { folder, snapshot: 0 };
-        create_ledger(&books.data(), &LedgerOptions { segment_bytes: SEGMENT, created_unix_ns: 0 })
-            .expect("a ledger");
+        create_ledger(&books.data(), &LedgerOptions { segment_bytes: SEGMENT, created_unix_ns: 0 }).expect("a ledger");
         let snapshot = run(async {
             let engine = serve(&books.data(), 2, true).await;
             let mut maker = Maker::new(7);

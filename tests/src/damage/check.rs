@@ -94,10 +94,12 @@ fn gap(case: &Case, image: &Image, changed: &[Name], last: u64, what: &str, tall
     }
     let lost: u64 = case.acknowledged - last;
     let newest = case.groups.last().expect("what was acknowledged was written");
-    let left = image.get(&*segment_name(newest.ordinal));
-    // Of a block that was cut nothing is read.
-    let left = left.and_then(|file| file.get(newest.offset..newest.offset + BLOCK));
-    let left = left.is_some_and(|block| block[..96] == newest.bytes[..96]);
+    let name = segment_name(newest.ordinal);
+    // Of a block that was cut nothing is read, and nothing of a segment whose first block is gone: its salt stands there.
+    let block =
+        |image: &Image, at: usize| image.get(&*name).and_then(|file| file.get(at..at + BLOCK)).map(<[u8]>::to_vec);
+    let is_headed = block(image, 0) == block(&case.image, 0);
+    let left = is_headed && block(image, newest.offset).is_some_and(|block| block[..96] == newest.bytes[..96]);
     if !segments_only {
         tally.gap_several += 1;
     } else if newest.frames == lost {

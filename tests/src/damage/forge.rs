@@ -8,7 +8,7 @@ use florin_wal::RecoverError;
 use super::case::{Case, Group, u32_at};
 use super::check::is_same;
 use super::tally::Tally;
-use crate::disk::{Place, Recorder, segment_name};
+use crate::disk::{Place, Recorder, pack_range, segment_name};
 use crate::rng::Rng;
 
 /// Bytes of the header of a group, and of a frame.
@@ -17,7 +17,12 @@ const FRAME_HEADER: usize = 160;
 
 /// Changes a frame of a copy of the files and judges what becomes of it.
 pub fn forged(place: &Place, case: &Case, what: &str, rng: &mut Rng, tally: &mut Tally) {
+    let packs: Vec<(u64, u64)> = case.image.keys().filter_map(|name| pack_range(name)).collect();
     let stands = |group: &&Group| {
+        // What is in a pack is read from there; its segments are left to be removed.
+        if packs.iter().any(|(first, last)| (first..=last).contains(&&group.ordinal)) {
+            return false;
+        }
         let file = case.image.get(&*segment_name(group.ordinal));
         let there = file.and_then(|file| file.get(group.offset..group.offset + group.bytes.len()));
         group.frames > 0 && there == Some(&group.bytes)
