@@ -60,26 +60,13 @@ fn repair(mut bytes: Vec<u8>, rng: &mut Rng) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
     use std::ops::ControlFlow;
-    use std::sync::Arc;
 
-    use florin_wal::{DataLock, LogOptions, recover_on};
-
-    use super::super::group::io;
-    use super::super::log::{SEGMENT_BYTES, SEGMENT_FILE};
     use super::*;
 
     #[test]
     fn what_the_packer_writes_is_what_these_samples_are() {
-        let memory = Memory::of([(SEGMENT_FILE, vec![0; SEGMENT_BYTES]), ("watermark", log::watermark(0))]);
-        let folder = super::super::folder();
-        std::fs::write(folder.path().join("LOCK"), "").expect("a file to lock");
-        let lock = DataLock::acquire(folder.path()).expect("nobody else has this folder");
-        let (storage, options) = (Arc::new(memory.clone()), LogOptions::default());
-        let recovered =
-            recover_on::<Infallible>(storage, io(), log::manifest(), log::keys(), lock, options, &mut |_| Ok(()));
-        let recovered = recovered.expect("an empty log");
+        let (_folder, memory, recovered) = super::super::segment::empty_log();
         let (told, durable) = std::sync::mpsc::channel();
         let on_durable = move |frame, _| told.send(frame).expect("the test waits for it");
         let (writer, reader) =

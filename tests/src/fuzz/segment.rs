@@ -118,22 +118,26 @@ fn repair(mut bytes: Vec<u8>, rng: &mut Rng) -> Vec<u8> {
     bytes
 }
 
+/// A log in memory that has nothing in it yet, and the folder of its lock.
+#[cfg(test)]
+pub fn empty_log() -> (tempfile::TempDir, Memory, florin_wal::Recovered) {
+    let memory = Memory::of([(SEGMENT_FILE, vec![0; SEGMENT_BYTES]), ("watermark", log::watermark(0))]);
+    let folder = super::folder();
+    std::fs::write(folder.path().join("LOCK"), "").expect("a file to lock");
+    let lock = DataLock::acquire(folder.path()).expect("nobody else has this folder");
+    let (storage, options) = (Arc::new(memory.clone()), LogOptions::default());
+    let (manifest, keys) = (log::manifest(), log::keys());
+    let recovered = recover_on::<Infallible>(storage, io(), manifest, keys, lock, options, &mut |_| Ok(()));
+    (folder, memory, recovered.expect("an empty log"))
+}
+
 #[cfg(test)]
 mod tests {
-    use florin_wal::recover_on;
-
     use super::*;
 
     #[test]
     fn what_the_log_writes_is_what_these_samples_are() {
-        let memory = Memory::of([(SEGMENT_FILE, vec![0; SEGMENT_BYTES]), ("watermark", log::watermark(0))]);
-        let folder = super::super::folder();
-        std::fs::write(folder.path().join("LOCK"), "").expect("a file to lock");
-        let lock = DataLock::acquire(folder.path()).expect("nobody else has this folder");
-        let (storage, options) = (Arc::new(memory.clone()), LogOptions::default());
-        let recovered =
-            recover_on::<Infallible>(storage, io(), log::manifest(), log::keys(), lock, options, &mut |_| Ok(()));
-        let recovered = recovered.expect("an empty log");
+        let (_folder, memory, recovered) = empty_log();
         let (writer, _) = recovered.start(Box::new(|_, _| {}), Box::new(|failure| panic!("{failure}"))).expect("a log");
         for number in 1..=9 {
             let mut buffer = writer.buffer();
